@@ -1,0 +1,1 @@
+from modelrouter.litellm_provider.answers import Assembly

@@ -1,0 +1,104 @@
+"""How one call uses the cache: which key, who may read, what may be kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from modelrouter.attempts import Attempt
+from modelrouter.cache import Entry, Flight, Scope, cache_key
+from modelrouter.calls import Call
+from modelrouter.decision import Candidate
+from modelrouter.engine.request_matching import MISSING
+from modelrouter.ports import Completion
+
+__all__ = ["Shelf", "shelf_of"]
+
+
+def may_keep(candidate: Candidate) -> bool:
+    """Whether an answer of this candidate may be stored or shared."""
+    asked = candidate.obligations
+    return asked.cache != "none" and not asked.redact and not asked.approval
+
+
+@dataclass(slots=True, kw_only=True)
+class Shelf:
+    """The place of one call's answer in the cache.
+
+    Attributes:
+        shares: Whether identical calls under way may share one answer.
+        kept: What this call has put there.
+    """
+
+    call: Call
+    key: str
+    shares: bool
+    kept: Entry | None = None
+
+    def admitted(self, entry: Entry | None) -> Entry | None:
+        """Return an entry only if its model may serve this call now."""
+        allowed = {part.model for part in self.call.decision.candidates if may_keep(part)}
+        return entry if entry is not None and entry.model in allowed else None
+
+    def find(self) -> Entry | None:
+        """Return the kept answer, re-authorised."""
+        return self.admitted(self.call.world.cache.get(self.key))
+
+    def lane(self) -> Hashable:
+        """Return what identical calls must share to wait for each other."""
+        return (self.call.world.pace.lane(), self.key)
+
+    def join(self) -> Flight:
+        """Join the identical calls under way."""
+        return self.call.world.flights.join(self.lane())
+
+    def land(self, flight: Flight) -> None:
+        """Hand this call's answer, or None, to those who wait for it."""
+        self.call.world.flights.land(self.lane(), flight, self.kept)
+
+    def keep(self, attempt: Attempt, answer: Completion) -> None:
+        """Keep a whole answer, if the obligations of the model that gave it allow."""
+        if not may_keep(attempt.candidate):
+            return
+        context = attempt.span.get_span_context()
+        self.kept = Entry(
+            text=json.dumps(answer.payload, separators=(",", ":")),
+            model=attempt.candidate.model,
+            label=self.call.decision.label,
+            usage=answer.usage,
+            trace_id=context.trace_id,
+            span_id=context.span_id,
+            ttl_s=self.call.runtime.cache.ttl_s,
+        )
+        self.call.world.cache.put(self.key, self.kept)
+
+
+def shelf_of(call: Call) -> Shelf | None:
+    """Return the call's place in the cache, or None where nothing may be kept."""
+    candidates = call.decision.candidates
+    if call.runtime.cache.mode != "exact" or not any(may_keep(part) for part in candidates):
+        return None
+    scope = Scope(
+        policy_digest=call.engine.bundle.digest,
+        label=call.decision.label,
+        task=call.decision.task,
+        facts=facts_that_part(call),
+        limits=repr(call.request.limits),
+    )
+    return Shelf(
+        call=call,
+        key=cache_key(scope, call.payload.canonical, secret=call.world.cache.secret),
+        shares=all(may_keep(part) for part in candidates),
+    )
+
+
+def facts_that_part(call: Call) -> dict[str, object]:
+    """Return the facts by which calls never share: read by guardrails, or about who calls."""
+    policy = call.engine.bundle.policy
+    names = {name for budget in policy.budgets for name in budget.scope}
+    names.update(name for name, fact in policy.facts.items() if fact.source == "auth")
+    names.update(name for rule in policy.rules if rule.when for name in rule.when.facts or ())
+    names.update(name for name in call.runtime.cache.partition if name in policy.facts)
+    facts = zip(policy.facts, call.asked.subject.facts, strict=True)
+    return {name: None if value is MISSING else value for name, value in facts if name in names}

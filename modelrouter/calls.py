@@ -1,0 +1,317 @@
+"""One call in progress: its decision, its deadline, its money, and how it ends."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from modelrouter import telemetry
+from modelrouter.budget import Account, Charge, Hold, Shortage, window_of
+from modelrouter.decide import Snapshot, decide
+from modelrouter.decision import Candidate, Decision
+from modelrouter.engine.request_matching import MISSING, Missing
+from modelrouter.engine.sizing import Sizes, sizes_of
+from modelrouter.engine.spending import amount_on, applies
+from modelrouter.engine.subject import Asked, read_request
+from modelrouter.errors import (
+    Attempted,
+    BudgetBusy,
+    BudgetExceeded,
+    ModelRouterError,
+    PolicyDenied,
+)
+from modelrouter.payload import Payload
+from modelrouter.receipts import CacheOutcome, Receipt, content_hash, new_call_id
+from modelrouter.retry import Plan
+from modelrouter.values import FactValue, Request, Usage
+from modelrouter.world import World
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from modelrouter.engine.compiled import Engine
+    from modelrouter.policy.document import Runtime
+
+__all__ = ["Call", "begin", "cost_of"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """The state of one call; only the flow changes it."""
+
+    world: World
+    id: str
+    payload: Payload
+    request: Request
+    engine: Engine
+    asked: Asked
+    sizes: Sizes
+    snapshot: Snapshot
+    decision: Decision
+    runtime: Runtime
+    accounts: Mapping[str, Account]
+    began: datetime.datetime
+    started_ns: int
+    started: float
+    plan: Plan
+    timeout_s: float
+    deadline: float = 0.0
+    span: Span | None = None
+    failures: list[Attempted] = field(default_factory=list[Attempted])
+    cache: CacheOutcome = "off"
+    cost_pico: int | None = 0
+    redecided: bool = False
+
+    def left_s(self) -> float:
+        """Return the seconds until the deadline of the whole call."""
+        return self.deadline - self.world.clock.monotonic()
+
+    def charges_for(self, candidate: Candidate) -> list[Charge]:
+        """Return what every budget of the call must hold for a candidate."""
+        place = self.engine.place[candidate.model]
+        found: list[Charge] = []
+        for clause in self.engine.meters:
+            if clause.mask >> place & 1 and applies(clause, self.asked.subject):
+                blocks = clause.budget.on_exceed != "warn"
+                found.append(
+                    Charge(
+                        account=self.accounts[clause.budget.id],
+                        amount=amount_on(clause, self.sizes, place) or 0,
+                        limit=clause.limit if blocks else None,
+                    )
+                )
+        return found
+
+    def amounts(self, hold: Hold, *, usage: Usage | None, model: str) -> dict[str, int]:
+        """Return what an answered attempt really cost each budget that held for it."""
+        cost = cost_of(usage, model, self.engine)
+        units = {clause.budget.id: clause.unit for clause in self.engine.meters}
+        found: dict[str, int] = {}
+        for charge in hold.charges:
+            unit = units[charge.account.budget]
+            if unit == "calls":
+                found[charge.account.budget] = 1
+            elif unit == "tokens" and usage is not None:
+                found[charge.account.budget] = usage.input_tokens + usage.output_tokens
+            elif unit == "usd" and cost is not None:
+                found[charge.account.budget] = cost
+        return found
+
+    def add_cost(self, pico: int | None) -> None:
+        """Add what one attempt cost; an unknown cost makes the sum unknown."""
+        known = self.cost_pico is not None and pico is not None
+        self.cost_pico = (self.cost_pico or 0) + (pico or 0) if known else None
+
+    def open_span(self) -> Span:
+        """Start the span of the call, back-dated to where it began."""
+        self.span = telemetry.start_route(
+            self.world.tracer, self.decision, started_ns=self.started_ns, call=self.id
+        )
+        return self.span
+
+    def receipt(
+        self, *, error: BaseException | None, model: str | None, usage: Usage | None
+    ) -> Receipt:
+        """Return the record of the call as it stands."""
+        denied = isinstance(error, PolicyDenied | BudgetExceeded)
+        return Receipt(
+            call=self.id,
+            at=self.began.timestamp(),
+            day=self.engine.at.isoformat(),
+            policy=self.engine.bundle.name,
+            policy_digest=self.engine.bundle.digest,
+            request=self.request,
+            content_hmac=content_hash(self.payload.canonical, secret=self.world.secret),
+            spent=self.snapshot.spent,
+            down=self.snapshot.down,
+            unfulfillable=self.snapshot.unfulfillable,
+            decision=self.decision,
+            outcome="answered" if error is None else "denied" if denied else "failed",
+            error=None if error is None else type(error).__name__,
+            model=model,
+            attempts=tuple(self.failures),
+            sends=self.plan.sends,
+            cache=self.cache,
+            usage=usage,
+            cost_pico=self.cost_pico,
+            seconds=self.world.clock.monotonic() - self.started,
+        )
+
+    def finish(
+        self,
+        *,
+        error: BaseException | None = None,
+        model: str | None = None,
+        usage: Usage | None = None,
+    ) -> Receipt:
+        """End the span and hand over the receipt. Once."""
+        receipt = self.receipt(error=error, model=model, usage=usage)
+        if self.span is None:
+            self.open_span()
+        if self.span is not None:
+            telemetry.end_route(
+                self.span,
+                error=receipt.error,
+                cache=self.cache,
+                attempts=self.plan.sends,
+                cost_pico=self.cost_pico,
+                model=model,
+            )
+        if self.world.receive is not None:
+            self.world.receive(receipt)
+        return receipt
+
+
+async def begin(world: World, payload: Payload, request: Request) -> Call:
+    """Decide a call.
+
+    Raises:
+        PolicyDenied: No model may serve it.
+        BudgetExceeded: One may, but no budget has room for it.
+    """
+    started_ns, started, began = time.time_ns(), world.clock.monotonic(), world.clock.now()
+    engine = world.engine(began.date())
+    asked = read_request(request, engine, {})
+    identity = new_call_id(began.timestamp())
+    accounts = accounts_of(asked, engine, began, identity)
+    snapshot = await snapshot_of(world, engine, accounts)
+    decision = decide(request, snapshot)
+    runtime = runtime_of(decision, engine)
+    call = Call(
+        world=world,
+        id=identity,
+        payload=payload,
+        request=request,
+        engine=engine,
+        asked=asked,
+        sizes=sizes_of(request, asked.subject.task, engine),
+        snapshot=snapshot,
+        decision=decision,
+        runtime=runtime,
+        accounts=accounts,
+        began=began,
+        started_ns=started_ns,
+        started=started,
+        plan=Plan(candidates=len(decision.candidates), runtime=runtime),
+        timeout_s=runtime.timeout_ms / 1000,
+    )
+    if not decision.allowed:
+        error = denial(decision)
+        call.finish(error=error)
+        raise error
+    return call
+
+
+async def snapshot_of(world: World, engine: Engine, accounts: Mapping[str, Account]) -> Snapshot:
+    """Return everything a decision may look at, as it stands now."""
+    used = await world.ledger.used([*accounts.values()]) if accounts else {}
+    return Snapshot(
+        engine=engine,
+        spent={name: used[account] for name, account in accounts.items()},
+        unfulfillable=world.unfulfillable,
+    )
+
+
+async def decide_again(call: Call) -> bool:
+    """Decide once more on the present state; return whether a candidate is left.
+
+    A reservation failed because other calls took the money meanwhile.
+    """
+    call.redecided = True
+    call.snapshot = await snapshot_of(call.world, call.engine, call.accounts)
+    call.decision = decide(call.request, call.snapshot)
+    sends = call.plan.sends
+    call.plan = Plan(candidates=len(call.decision.candidates), runtime=call.runtime, sends=sends)
+    return call.decision.allowed
+
+
+def accounts_of(
+    asked: Asked, engine: Engine, now: datetime.datetime, call: str
+) -> dict[str, Account]:
+    """Return the account of each budget that this call would use."""
+    utc = now.astimezone(datetime.UTC)
+    found: dict[str, Account] = {}
+    for clause in engine.meters:
+        window, ends = window_of(clause.budget.period, utc, call)
+        found[clause.budget.id] = Account(
+            budget=clause.budget.id,
+            scope=tuple(scope_value(asked, engine, name) for name in clause.budget.scope),
+            window=window,
+            ends=ends,
+        )
+    return found
+
+
+def scope_value(asked: Asked, engine: Engine, name: str) -> FactValue | None:
+    """Return a scope fact; calls without it share one account."""
+    value = asked.subject.facts[engine.index.facts[name]]
+    return None if value is MISSING or isinstance(value, Missing) else value
+
+
+def runtime_of(decision: Decision, engine: Engine) -> Runtime:
+    """Return the section that governs a call, or the defaults."""
+    if decision.runtime is None:
+        from modelrouter.policy.document import Runtime  # noqa: PLC0415 - loaded with the policy
+
+        return Runtime(id="default")
+    return engine.runtimes[decision.runtime][0]
+
+
+def cost_of(usage: Usage | None, model: str, engine: Engine) -> int | None:
+    """Return the real cost of an answer in pico-dollars, or None if it cannot be known.
+
+    Cached, cache-written and reasoning tokens are parts of the totals and charged at
+    their own prices.
+    """
+    rates = engine.table.rates[engine.place[model]]
+    if rates is None or usage is None:
+        return None
+    plain_in = max(usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens, 0)
+    plain_out = max(usage.output_tokens - usage.reasoning_tokens, 0)
+    return (
+        plain_in * rates.input
+        + usage.cached_input_tokens * rates.cached_input
+        + usage.cache_write_tokens * rates.cache_write
+        + plain_out * rates.output
+        + usage.reasoning_tokens * rates.reasoning
+        + rates.request
+    )
+
+
+def denial(decision: Decision) -> ModelRouterError:
+    """Return the error of a denial."""
+    if decision.deny_stage == "budget":
+        names = ", ".join(f"`{name}`" for name in decision.rules) or "the call's `max_cost_usd`"
+        return BudgetExceeded(
+            f"no budget room for task `{decision.task}`: {names}",
+            decision=decision,
+            budgets=decision.rules,
+            hint="`error.decision.explain()` says what is left; lower `max_tokens`, wait for "
+            "the next window, or raise the limit. Do not retry",
+        )
+    clauses = f" by {', '.join(f'`{name}`' for name in decision.rules)}" if decision.rules else ""
+    doubts = f" ({'; '.join(decision.unclassified)})" if decision.unclassified else ""
+    return PolicyDenied(
+        f"policy `{decision.policy}` denies task `{decision.task}` with label "
+        f"{decision.label} at {decision.deny_stage}{clauses}{doubts}",
+        decision=decision,
+        hint="`error.decision.explain()` lists every model with its reasons",
+    )
+
+
+def shortage_error(call: Call, shortage: Shortage) -> BudgetExceeded:
+    """Return the error of a reservation that failed twice."""
+    name = shortage.charge.account.budget
+    kind = BudgetBusy if shortage.passing else BudgetExceeded
+    held = "held by calls in flight" if shortage.passing else "spent"
+    return kind(
+        f"budget `{name}` has no room for the worst case of this call: it is {held}",
+        decision=call.decision,
+        budgets=(name,),
+        hint="try again when the calls in flight have ended"
+        if shortage.passing
+        else "lower `max_tokens`, wait for the next window, or raise the limit",
+    )

@@ -1,0 +1,213 @@
+"""The decision: a pure function of a request and a snapshot.
+
+In order: required facts, the guard (what is forbidden), capabilities, budgets, floors,
+obligations; then the objective ranks what is left. Nothing after the guard adds a model.
+An empty set at any stage is a denial that names the stage and the clauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from modelrouter.engine.compiled import Engine, ObligateClause
+from modelrouter.engine.guard import Guarded, guard
+from modelrouter.engine.obliging import combine, matching_obligations, unfulfilled
+from modelrouter.engine.request_matching import Subject
+from modelrouter.engine.sizing import sizes_of
+from modelrouter.engine.spending import meter
+from modelrouter.engine.subject import Asked, read_request
+from modelrouter.engine.suitability import capability_removals, floor_removals
+from modelrouter.engine.truth import TRUE
+from modelrouter.objectives import choose_objective, rank
+from modelrouter.decision import Candidate, Decision, Reason, Removal
+from modelrouter.values import Request
+
+__all__ = ["NOTHING_SPENT", "Snapshot", "allows", "decide"]
+
+NOTHING_SPENT: Mapping[str, Decimal] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything a decision may look at besides the request.
+
+    Attributes:
+        engine: The compiled policy, for one day.
+        spent: Spent and held so far by budget id, for this request's account, in the
+            budget's unit: pico-dollars, tokens or calls.
+        down: Models known not to answer.
+        unfulfillable: Obligations nobody can carry out here: `redact`, `approval`.
+    """
+
+    engine: Engine
+    spent: Mapping[str, int] = field(default_factory=dict[str, int])
+    down: frozenset[str] = frozenset()
+    unfulfillable: frozenset[str] = frozenset()
+
+
+def decide(request: Request, snapshot: Snapshot) -> Decision:
+    """Return which models may serve `request`, best first, and why the others may not.
+
+    Raises:
+        CallError: The request names a task, label, fact, model or capability the policy
+            does not declare.
+    """
+    engine = snapshot.engine
+    asked = read_request(request, engine, shares_spent(snapshot))
+    if asked.missing is not None:
+        return missing_fact(asked, asked.missing, engine)
+    subject = asked.subject
+    sizes = sizes_of(request, subject.task, engine)
+    guarded = guard(subject, engine)
+    unable = capability_removals(request, sizes, engine, snapshot.down)
+    eligible = guarded.eligible & ~engine.table.not_chat
+    able = eligible & ~union(unable)
+    metered = meter(subject, able, sizes, request.limits, engine, snapshot.spent)
+    poor, lowered, floors = floor_removals(subject, request.limits, sizes, metered, engine)
+    funded = able & ~union(metered.removals)
+    standing = funded & ~union(poor)
+    obliged = matching_obligations(subject, engine)
+    refused = unfulfilled(standing, obliged, asked.label, snapshot.unfulfillable)
+    left = standing & ~union(refused)
+    removals = (*guarded.removals, *unable, *metered.removals, *poor, *refused)
+    stage = emptied_at(guarded, engine, (eligible, able, funded, standing, left))
+    objective, goals = choose_objective(subject, engine)
+    quality = engine.table.quality[subject.task]
+    return Decision(
+        outcome="route" if left else "deny",
+        candidates=tuple(
+            Candidate(
+                model=engine.ids[place],
+                expected_pico=sizes.expected(place),
+                worst_pico=sizes.worst(place),
+                worst_tokens=sizes.worst_tokens(place),
+                quality=quality.values[place],
+                evidence=quality.basis[place],
+                obligations=combine(obliged, place),
+            )
+            for place in rank(left, goals, sizes, quality.values, engine)
+        ),
+        removals=removals,
+        models=engine.ids,
+        label=asked.label,
+        task=subject.task,
+        warnings=(*metered.warnings, *lowered),
+        deny_stage=stage,
+        rules=rules_of_denial(stage, removals)
+        if stage
+        else rules_of_route(guarded, floors, obliged, left),
+        unclassified=doubts(asked) if stage == "unclassified" else (),
+        objective=objective,
+        runtime=choose_runtime(subject, engine),
+        degraded=metered.degraded,
+        advisory=advice(subject, engine),
+        policy=engine.bundle.name,
+        policy_digest=engine.bundle.digest,
+    )
+
+
+def allows(request: Request, model: str, engine: Engine) -> bool:
+    """Whether the guard of `engine` lets `model` receive `request`: the gate's question.
+
+    Raises:
+        CallError: The request names something this policy does not declare.
+    """
+    place = engine.place.get(model)
+    if place is None:
+        return False
+    asked = read_request(request, engine, NOTHING_SPENT)
+    return asked.missing is None and bool(guard(asked.subject, engine).eligible >> place & 1)
+
+
+def union(removals: Sequence[Removal]) -> int:
+    """Return the models that any of `removals` removes."""
+    found = 0
+    for part in removals:
+        found |= part.models
+    return found
+
+
+def shares_spent(snapshot: Snapshot) -> Mapping[str, Decimal]:
+    """Return the share of each budget that is gone, for objectives and advisory rules."""
+    if not snapshot.spent:
+        return NOTHING_SPENT
+    return {
+        clause.budget.id: Decimal(snapshot.spent.get(clause.budget.id, 0)) / clause.limit
+        if clause.limit
+        else Decimal(1)
+        for clause in snapshot.engine.meters
+    }
+
+
+def emptied_at(guarded: Guarded, engine: Engine, sets: tuple[int, ...]) -> str | None:
+    """Return the first stage after which no model was left, or None."""
+    stages = ("guard", "capability", "budget", "floor", "obligation")
+    stage = next((name for name, left in zip(stages, sets, strict=True) if not left), None)
+    chats = engine.everything & ~engine.table.not_chat
+    if stage == "guard" and chats & ~guarded.definite:
+        return "unclassified"
+    return stage
+
+
+def rules_of_denial(stage: str, removals: Sequence[Removal]) -> tuple[str, ...]:
+    """Return the clauses that emptied the set."""
+    wanted = "guard" if stage == "unclassified" else stage
+    reasons = [part.reason for part in removals if part.reason.stage == wanted]
+    return tuple(sorted({reason.rule.id for reason in reasons if reason.rule.id is not None}))
+
+
+def rules_of_route(
+    guarded: Guarded, floors: Sequence[str], obliged: Sequence[ObligateClause], left: int
+) -> tuple[str, ...]:
+    """Return the clauses that shaped a route."""
+    named = {part.reason.rule.id for part in guarded.removals}
+    named.update(guarded.permits, floors, (part.id for part in obliged if part.mask & left))
+    return tuple(sorted(name for name in named if name is not None))
+
+
+def doubts(asked: Asked) -> tuple[str, ...]:
+    """Return what was not classified, and why."""
+    return (*asked.label.because, *(f"fact `{name}` is missing" for name in asked.silent))
+
+
+def choose_runtime(subject: Subject, engine: Engine) -> int | None:
+    """Return the place of the runtime section that governs; unknown counts as no match."""
+    for place, (_, when) in enumerate(engine.runtimes):
+        if when is None or when(subject) == TRUE:
+            return place
+    return None
+
+
+def advice(subject: Subject, engine: Engine) -> tuple[str, ...]:
+    """Return the advisory rules that would have applied."""
+    return tuple(name for name, when in engine.advisory if when is None or when(subject))
+
+
+def missing_fact(asked: Asked, name: str, engine: Engine) -> Decision:
+    """Return the denial of a call that lacks a required fact; nothing else is looked at."""
+    stage = f"missing_fact:{name}"
+    reason = Reason(
+        stage=stage,
+        rule=engine.bundle.place("facts", name),
+        detail=f"fact `{name}` is required and missing",
+    )
+    return Decision(
+        outcome="deny",
+        candidates=(),
+        removals=(Removal(models=engine.everything, reason=reason),),
+        models=engine.ids,
+        label=asked.label,
+        task=asked.subject.task,
+        warnings=(),
+        deny_stage=stage,
+        rules=(),
+        unclassified=(),
+        objective=None,
+        runtime=None,
+        degraded=(),
+        advisory=(),
+        policy=engine.bundle.name,
+        policy_digest=engine.bundle.digest,
+    )

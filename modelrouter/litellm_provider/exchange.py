@@ -1,0 +1,293 @@
+"""One transmission: what may go out, and what came back on the wire.
+
+LiteLLM is given an HTTP client that belongs to an exchange. That client sends one request
+to one declared origin, follows no redirect, keeps no cookie, and hands LiteLLM nothing but
+a response that reads like an answer. So a field missing somewhere in LiteLLM, a variable of
+the environment or a setting of the host cannot carry the prompt elsewhere, and a provider's
+error text never enters LiteLLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.cookiejar
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+
+from modelrouter.errors import ErrorKind
+from modelrouter.litellm_provider.faults import Fault, fault_of_response
+from modelrouter.litellm_provider.quiet import CURRENT
+from modelrouter.litellm_provider.witness import Witness, invalid
+from modelrouter.values import Json
+
+__all__ = ["Exchange", "GuardedClient", "Stopped"]
+
+ERROR_BODY_BYTES = 65_536
+DRAIN_S = 0.05
+
+# Told the cost, as its own proxy tells it, LiteLLM does not work it out: at the start of a
+# stream it counts tokens for that, in the event loop, and for Llama names fetches a
+# tokenizer first. The catalogue's prices count, not this.
+PRICED = {"x-litellm-response-cost": "0"}
+
+KEY_HEADERS = ("api-key", "authorization", "x-api-key", "x-goog-api-key")
+
+# An in-house endpoint gets what its protocol needs. The rest is about us: organisation and
+# project ids of a vendor from the environment, the SDK's platform report, cookies.
+IN_HOUSE_HEADERS = frozenset(
+    {
+        *KEY_HEADERS,
+        "accept",
+        "accept-encoding",
+        "anthropic-version",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+
+
+class Stopped(Exception):  # noqa: N818 - never seen outside
+    """Ends LiteLLM's part of a call; the exchange knows why. It carries no text."""
+
+
+class Exchange:
+    """The state of one transmission.
+
+    Args:
+        api_base: Address of the endpoint; only its origin may be contacted.
+        key: The credential, or empty for "this endpoint takes none".
+        in_house: Whether only the protocol's own headers may go out.
+        stream: Whether the answer is read as server-sent events.
+        dialect: The wire format of the answer.
+
+    Attributes:
+        sent: Whether a request has gone out.
+        fault: What went wrong on the wire, or None.
+        witness: What the answer says.
+    """
+
+    def __init__(
+        self, *, api_base: str, key: str, in_house: bool, stream: bool, dialect: str
+    ) -> None:
+        self._origin = origin(httpx.URL(api_base))
+        self._key = key
+        self._in_house = in_house
+        self._stream = stream
+        self._body: Body | None = None
+        self.sent = False
+        self.fault: Fault | None = None
+        self.witness = Witness(dialect)
+
+    def stop(self, fault: Fault) -> Stopped:
+        """Note the first fault and return what to raise."""
+        self.fault = self.fault or fault
+        return Stopped()
+
+    def admit(self, request: httpx.Request) -> None:
+        """Let the one request of this call pass, with the declared key and nothing else.
+
+        Raises:
+            Stopped: A second request, another origin, or another key.
+        """
+        if self.sent or origin(request.url) != self._origin:
+            raise self.stop(Fault(kind=ErrorKind.INTERNAL, billed=self.sent))
+        for name in KEY_HEADERS:
+            value = request.headers.get(name)
+            if value is None:
+                continue
+            if not self._key:
+                del request.headers[name]
+            elif value not in {self._key, f"Bearer {self._key}"}:
+                raise self.stop(Fault(kind=ErrorKind.INTERNAL))
+        if self._in_house:
+            for name in set(request.headers) - IN_HOUSE_HEADERS:
+                del request.headers[name]
+        self.sent = True
+
+    async def receive(self, response: httpx.Response) -> httpx.Response:
+        """Return the response for LiteLLM to read, watched.
+
+        Raises:
+            Stopped: It is an error, or nothing that reads like an answer.
+        """
+        if not response.is_success:
+            body = await self._error_body(response)
+            raise self.stop(fault_of_response(response.status_code, response.headers, body))
+        expected = "text/event-stream" if self._stream else "json"
+        if expected not in response.headers.get("content-type", "").lower():
+            await response.aclose()
+            raise self.stop(invalid())
+        self._body = Body(response, self)
+        watched = httpx.Response(
+            response.status_code,
+            headers=decoded(response.headers),
+            stream=self._body,
+            request=response.request,
+            extensions={"http_version": b"HTTP/1.1"},
+        )
+        if not self._stream:
+            self.witness.whole(await watched.aread())
+            if self.witness.fault is not None:
+                raise self.stop(self.witness.fault)
+        return watched
+
+    async def frames(self) -> list[dict[str, Json]]:
+        """Return the next chunks of a stream; none when it is over.
+
+        Raises:
+            Stopped: The stream broke, or is no stream.
+        """
+        witness = self.witness
+        while not witness.frames and not witness.over and self._body is not None:
+            await anext(self._body, b"")
+        found = list(witness.frames)
+        witness.frames.clear()
+        return found
+
+    async def drain(self) -> None:
+        """Read a finished stream to its end, for the usage that follows the last word.
+
+        Beyond the stream's own mark of its end it waits only briefly: a connection read to
+        the end can be used again, one that is not is closed.
+        """
+        body = self._body
+        if body is None:
+            return
+        try:
+            while not self.witness.over:
+                await anext(body)
+            async with asyncio.timeout(DRAIN_S):
+                async for _ in body:
+                    pass
+        except (Stopped, StopAsyncIteration, TimeoutError):
+            return  # the answer is whole; what is lost is its usage or the connection
+
+    async def close(self) -> None:
+        """Close the response; an unfinished one closes its connection."""
+        if self._body is not None:
+            await self._body.aclose()
+
+    def lost(self, error: Exception) -> Fault:
+        """Return the fault of a connection that failed while the answer was read."""
+        if isinstance(error, httpx.TimeoutException):
+            return Fault(kind=ErrorKind.TIMEOUT, billed=True)
+        return Fault(kind=ErrorKind.INCOMPLETE, status=200, billed=True)
+
+    async def _error_body(self, response: httpx.Response) -> bytes:
+        """Read as much of an error as its codes may need."""
+        body = b""
+        try:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > ERROR_BODY_BYTES:
+                    break
+        except httpx.HTTPError:
+            pass  # the status alone says enough
+        finally:
+            await response.aclose()
+        return body
+
+
+class Body(httpx.AsyncByteStream):
+    """The bytes of an answer, read by LiteLLM and watched by the exchange.
+
+    It is its own iterator, so that draining goes on where LiteLLM stopped.
+    """
+
+    def __init__(self, response: httpx.Response, exchange: Exchange) -> None:
+        self._response = response
+        self._pieces = response.aiter_bytes()
+        self._exchange = exchange
+        self._watch = exchange._stream  # noqa: SLF001 - one unit
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        exchange = self._exchange
+        try:
+            piece = await anext(self._pieces)
+        except StopAsyncIteration:
+            piece = None
+        except httpx.HTTPError as error:
+            raise exchange.stop(exchange.lost(error)) from None
+        if self._watch:
+            exchange.witness.end() if piece is None else exchange.witness.feed(piece)
+            if exchange.witness.fault is not None:
+                raise exchange.stop(exchange.witness.fault)
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        """Close the response under it."""
+        await self._response.aclose()
+
+
+class GuardedClient(httpx.AsyncClient):
+    """An HTTP client that sends only what the current exchange admits.
+
+    Args:
+        proxies: Whether HTTPS_PROXY and its kin may be used: normal corporate practice on
+            the way to a vendor, never on the way to an in-house endpoint.
+        context: TLS settings, shared because loading certificates takes 20 ms.
+    """
+
+    def __init__(self, *, proxies: bool, context: ssl.SSLContext) -> None:
+        nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
+        super().__init__(
+            trust_env=proxies,
+            verify=context,
+            follow_redirects=False,
+            cookies=http.cookiejar.CookieJar(policy=nowhere),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:  # noqa: ANN401 - the base's signature, whose redirects and credentials are not ours
+        """Send the one request of the current exchange.
+
+        Raises:
+            Stopped: Outside of a call, or for any reason the exchange then knows.
+        """
+        exchange = CURRENT.get()
+        if exchange is None:
+            raise Stopped
+        asked = request.headers.copy()
+        exchange.admit(request)
+        fault = None
+        try:
+            response = await super().send(request, stream=True, auth=None, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            late = isinstance(error, httpx.ConnectTimeout)
+            fault = Fault(kind=ErrorKind.TIMEOUT if late else ErrorKind.UNREACHABLE)
+        except httpx.TimeoutException:
+            fault = Fault(kind=ErrorKind.TIMEOUT, billed=True)
+        except httpx.HTTPError:
+            fault = Fault(kind=ErrorKind.UNREACHABLE, billed=True)
+        if fault is not None:
+            raise exchange.stop(fault)
+        request.headers = asked  # openai's client looks for its own marks there
+        received = await exchange.receive(response)
+        if not stream:
+            await received.aread()
+        return received
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Return scheme, host and port."""
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or default
+
+
+def decoded(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a body whose encoding has been undone."""
+    gone = {"content-encoding", "content-length", "set-cookie", "transfer-encoding"}
+    kept = {name: value for name, value in headers.items() if name.lower() not in gone}
+    return kept | PRICED

@@ -1,0 +1,159 @@
+"""Imports LiteLLM without letting the host notice. The only module that imports it.
+
+At import LiteLLM loads the host's `.env`, fetches a price list, sets logger levels, adds
+handlers to its loggers and filters to those of others, and changes the warning filters.
+All of that is prevented or undone here, as far as it touches anything but LiteLLM itself.
+A host that has imported LiteLLM before has it as it wants it: then nothing is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["LiteLLM", "litellm_is_loaded", "load"]
+
+# For the import alone. A host's own values are put back after it.
+#   LITELLM_LOCAL_MODEL_COST_MAP: no price list from the network.
+#   LITELLM_MODE: anything but DEV: no `.env`.
+#   LITELLM_LOG: no warnings on standard error while it imports.
+# HF_HUB_OFFLINE is left alone: huggingface_hub reads it once and would stay offline for the
+# host. It is not needed: no stream is read to where LiteLLM would count tokens.
+IMPORT_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_MODE": "PRODUCTION",
+}
+OWN_LOGGERS = ("LiteLLM", "litellm")
+# Loggers of others whose level LiteLLM sets.
+LEVELS = ("apscheduler.executors.default", "apscheduler.scheduler", "httpx")
+
+_lock = threading.Lock()
+_loaded: LiteLLM | None = None
+
+
+class LiteLLM:
+    """What is used of LiteLLM, and nothing else.
+
+    Attributes:
+        acompletion: `litellm.acompletion`.
+        handler: The class of LiteLLM's own HTTP client, which it accepts as `client=`.
+        sdk: The class of openai's client, which it accepts as `client=` elsewhere.
+    """
+
+    def __init__(self) -> None:
+        import litellm  # noqa: PLC0415 - seconds to import, and it changes the process
+        import openai  # noqa: PLC0415
+        from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler  # noqa: PLC0415
+
+        self._module: Any = litellm
+        self.acompletion: Any = litellm.acompletion
+        self.handler: Any = AsyncHTTPHandler
+        self.sdk: type[openai.AsyncOpenAI] = openai.AsyncOpenAI
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the process has LiteLLM send calls elsewhere, whatever their address.
+
+        `USE_LITELLM_PROXY` renames model and provider; `model_fallbacks` sends the prompt to
+        further models. Neither can be refused call by call.
+        """
+        proxy = os.environ.get("USE_LITELLM_PROXY", "").strip().lower()
+        return (
+            proxy in {"1", "true", "yes", "on"}
+            or self._module.use_litellm_proxy is True
+            or bool(self._module.model_fallbacks)
+        )
+
+
+def litellm_is_loaded() -> bool:
+    """Whether `load` would return at once."""
+    return _loaded is not None
+
+
+def load() -> LiteLLM:
+    """Import LiteLLM once; safe from several threads."""
+    global _loaded  # noqa: PLW0603 - a module is imported once for the process
+    with _lock:
+        if _loaded is None:
+            first = "litellm" not in sys.modules
+            with undisturbed() if first else nothing():
+                found = LiteLLM()
+                build_types()
+            if first:
+                # It prints a banner to standard output on errors.
+                found._module.suppress_debug_info = True  # noqa: SLF001 - one unit
+            _loaded = found
+        return _loaded
+
+
+def build_types() -> None:
+    """Build LiteLLM's answer types now.
+
+    It builds them on first use, and pydantic warns about some; the filters that hide those
+    warnings are global and are about to go.
+    """
+    from pydantic import BaseModel  # noqa: PLC0415 - where it is used
+
+    waiting: list[type[BaseModel]] = [BaseModel]
+    while waiting:
+        for model in waiting.pop().__subclasses__():
+            waiting.append(model)
+            if model.__module__ == "litellm.types.utils" and not model.__pydantic_complete__:
+                model.model_rebuild(raise_errors=False)
+
+
+@contextmanager
+def nothing() -> Iterator[None]:
+    """Do nothing."""
+    yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put the environment, warning filters and loggers back as they were.
+
+    Only what LiteLLM is known to change is put back: the import takes seconds, and another
+    thread of the host may be setting up its logging meanwhile.
+    """
+    before = {name: os.environ.get(name) for name in IMPORT_ENVIRONMENT}
+    levels = {name: logging.getLogger(name).level for name in LEVELS}
+    os.environ.update(IMPORT_ENVIRONMENT)
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        for logger in every_logger():
+            if not logger.name.startswith(OWN_LOGGERS):
+                take_back(logger)
+
+
+def every_logger() -> Iterator[logging.Logger]:
+    """Yield the root logger and every other one."""
+    yield logging.root
+    for logger in tuple(logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            yield logger
+
+
+def take_back(logger: logging.Logger) -> None:
+    """Remove what LiteLLM has put on a logger that is not its own."""
+    for handler in tuple(logger.handlers):
+        if type(handler).__module__.startswith("litellm"):
+            logger.removeHandler(handler)
+    for part in tuple(logger.filters):
+        if type(part).__module__.startswith("litellm"):
+            logger.removeFilter(part)

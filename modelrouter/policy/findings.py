@@ -1,0 +1,188 @@
+"""Collects problems, with a place in a file and a "did you mean" where one fits."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from modelrouter.errors import Problem, Severity
+from modelrouter.policy.shapes import Shape
+from modelrouter.yamlsource import Source
+
+__all__ = ["Findings", "Path", "did_you_mean", "shape_problems", "validate"]
+
+Path = tuple[str | int, ...]
+
+PATTERN_HINTS: Mapping[str, str] = {
+    "^[a-z0-9]": "use up to 80 lower-case letters, digits, `.`, `_`, `/` and `-`",
+    "^[A-Za-z0-9*]": "use up to 80 letters, digits, `.`, `_`, `/`, `@`, `*` and `-`",
+    "^[A-Za-z_]": "give the name of an environment variable, never the key itself",
+}
+
+
+def did_you_mean(name: str, known: Iterable[str], *, listed: bool = True) -> str | None:
+    """Return a hint that names the closest of `known`, or lists them all."""
+    names = sorted(known)
+    folded = {other.casefold(): other for other in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{folded[close[0]]}`?"
+    if not listed:
+        return None
+    return f"known: {', '.join(names)}" if names else "none is declared"
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """Problems found so far; the only mutable thing while a policy is read."""
+
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def add(
+        self,
+        source: Source,
+        path: Path,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        key: bool = False,
+        severity: Severity = "error",
+    ) -> None:
+        """Note one problem at `path` of `source`."""
+        self.problems.append(
+            source.problem(path, code=code, message=message, hint=hint, key=key, severity=severity)
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything found stops the load."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def ordered(self) -> tuple[Problem, ...]:
+        """Return the problems by file, line and column, each once."""
+        unique = dict.fromkeys(self.problems)
+        return tuple(
+            sorted(unique, key=lambda found: (found.file, found.line, found.column, found.code))
+        )
+
+
+ShapeT = TypeVar("ShapeT", bound=Shape)
+
+
+def validate(shape: type[ShapeT], source: Source, findings: Findings) -> ShapeT | None:
+    """Return the validated document, or None after noting every shape problem."""
+    for path in empty_values(source.data, ()):
+        findings.add(
+            source,
+            path,
+            "MR020",
+            f"`{path[-1]}` has no value",
+            hint="give it one or leave the key out",
+            key=True,
+        )
+    try:
+        return shape.model_validate(source.data)
+    except ValidationError as error:
+        for path, message, hint, key in shape_problems(shape, error.errors(include_url=False)):
+            findings.add(source, path, "MR020", message, hint=hint, key=key)
+    return None
+
+
+def empty_values(data: object, path: Path) -> Iterable[Path]:
+    """Yield the paths of keys without a value; a task may stand without one."""
+    stack: list[tuple[Path, object]] = [(path, data)]
+    while stack:
+        here, value = stack.pop()
+        if isinstance(value, Mapping):
+            stack.extend(((*here, key), part) for key, part in value.items())
+        elif isinstance(value, list):
+            stack.extend(((*here, place), part) for place, part in enumerate(value))
+        elif value is None and here and here[:-1] != ("tasks",):
+            yield here
+
+
+def shape_problems(
+    shape: type[Shape], details: Iterable[ErrorDetails]
+) -> Iterable[tuple[Path, str, str | None, bool]]:
+    """Yield path, message, hint and whether the key is meant, for each validation error."""
+    every = list(details)
+    for detail in every:
+        if detail["type"] == "too_short" and any(below(detail, other) for other in every):
+            continue  # the items are there; what is wrong with them is said elsewhere
+        path = tuple(part for part in detail["loc"] if part not in {"=", "[key]"})
+        last = str(path[-1]) if path else ""
+        dotted = ".".join(str(part) for part in path)
+        match detail["type"]:
+            case "extra_forbidden":
+                known = keys_at(shape, detail["loc"][:-1])
+                hint = did_you_mean(last, known, listed=True)
+                yield path, f"unknown key `{last}`", hint, True
+            case "missing":
+                yield path[:-1], f"missing key `{last}`", None, False
+            case kind if detail["input"] is None:
+                del kind  # already noted as a key without a value
+            case kind:
+                message = detail["msg"].removeprefix("Value error, ")
+                text = f"`{dotted}`: {message[:1].lower()}{message[1:]}" if dotted else message
+                yield path, text, hint_for(kind, detail), "[key]" in detail["loc"]
+
+
+def below(outer: ErrorDetails, inner: ErrorDetails) -> bool:
+    """Whether one error lies inside the value of another."""
+    depth = len(outer["loc"])
+    return len(inner["loc"]) > depth and inner["loc"][:depth] == outer["loc"]
+
+
+def hint_for(kind: str, detail: ErrorDetails) -> str | None:
+    """Return what to do about a value of the wrong form."""
+    context: dict[str, Any] = detail.get("ctx", {})
+    if kind == "literal_error" and isinstance(detail["input"], str):
+        options = [part.strip(" '") for part in context["expected"].replace(" or ", ",").split(",")]
+        return did_you_mean(detail["input"], options, listed=False)
+    if kind == "string_pattern_mismatch":
+        found = (
+            hint for start, hint in PATTERN_HINTS.items() if context["pattern"].startswith(start)
+        )
+        return next(found, None)
+    if kind == "string_type" and not isinstance(detail["input"], dict | list):
+        return "put it in quotes"
+    return None
+
+
+def keys_at(shape: type[Shape], loc: Iterable[str | int]) -> set[str]:
+    """Return the keys an author may write at `loc` of a document of `shape`."""
+    here: Any = shape
+    for part in loc:
+        here = bare(here)
+        origin = get_origin(here)
+        if origin is dict:
+            here = get_args(here)[1]
+        elif origin is tuple:
+            here = get_args(here)[0]
+        elif isinstance(here, type) and issubclass(here, Shape):
+            named = {field.alias or name: field for name, field in here.model_fields.items()}
+            if part not in named:
+                return set()
+            here = named[str(part)].annotation
+    here = bare(here)
+    if isinstance(here, type) and issubclass(here, Shape):
+        return {field.alias or name for name, field in here.model_fields.items()} - {"="}
+    return set()
+
+
+def bare(annotation: Any) -> Any:  # noqa: ANN401 - annotations have no common type
+    """Return an annotation without `Annotated` and `| None`."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) in {Union, types.UnionType}:
+            annotation = next(part for part in get_args(annotation) if part is not type(None))
+        else:
+            return annotation

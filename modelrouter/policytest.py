@@ -1,0 +1,117 @@
+"""Runs the unit tests of a policy: pure decisions, compared with what each test expects."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from modelrouter.asking import day_of, merged, request_from, snapshot_from
+from modelrouter.decide import decide
+from modelrouter.decision import Decision
+from modelrouter.engine.compiled import Engine, compile_bundle
+from modelrouter.errors import CallError
+from modelrouter.policy.bundle import Bundle
+from modelrouter.policy.suite import AskedRequest, Expected, Given, TestCase
+
+__all__ = ["Outcome", "run_tests"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one test.
+
+    Attributes:
+        file: Test file.
+        name: The test's name.
+        failures: What differs from what was expected; empty when the test passed.
+        decision: What was decided, or None where the request itself was wrong.
+    """
+
+    file: str
+    name: str
+    failures: tuple[str, ...]
+    decision: Decision | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.failures
+
+
+def run_tests(bundle: Bundle, *, today: datetime.date) -> Iterator[Outcome]:
+    """Yield the outcome of every test of `bundle`, in the order of its files."""
+    engines: dict[datetime.date, Engine] = {}
+    for file, suite in bundle.tests.items():
+        for case in suite.tests:
+            named = case.request.named
+            asked = case.request if named is None else suite.requests[named]
+            given = merged(asked.given, case.given)
+            day = day_of(given, today)
+            if day not in engines:
+                engines[day] = compile_bundle(bundle, day)
+            yield run_case(file, case, asked, given, engines[day])
+
+
+def run_case(
+    file: str, case: TestCase, asked: AskedRequest, given: Given, engine: Engine
+) -> Outcome:
+    """Return the outcome of one test."""
+    try:
+        decision = decide(request_from(asked, engine), snapshot_from(given, engine))
+    except CallError as error:
+        return Outcome(file=file, name=case.name, failures=(str(error),), decision=None)
+    failures = tuple(differences(case.expect, decision, engine))
+    return Outcome(file=file, name=case.name, failures=failures, decision=decision)
+
+
+def differences(expected: Expected, decision: Decision, engine: Engine) -> Iterator[str]:
+    """Yield every way in which a decision is not what a test expects."""
+    exact: tuple[tuple[str, object, object], ...] = (
+        ("decision", expected.decision, decision.outcome),
+        ("model", expected.model, decision.model),
+        ("deny_stage", expected.deny_stage, decision.deny_stage),
+    )
+    for name, wanted, found in exact:
+        if wanted is not None and wanted != found:
+            yield f"{name}: expected {wanted}, got {found}"
+    order = tuple(part.model for part in decision.candidates)
+    if expected.models_in_order is not None and expected.models_in_order != order:
+        yield f"models_in_order: expected {listed(expected.models_in_order)}, got {listed(order)}"
+    for name, wanted_names, found_names in (
+        ("rules", expected.rules, decision.rules),
+        ("warnings", expected.warnings, decision.warnings),
+    ):
+        lacking = [part for part in wanted_names or () if part not in found_names]
+        if lacking:
+            yield f"{name}: expected {listed(lacking)} among {listed(found_names)}"
+    yield from obligation_differences(expected, decision)
+    for model in expected.never or ():
+        if model in order:
+            yield f"never: {model} is a candidate"
+    if expected.only_hosting is not None:
+        hosting = {entry.id: entry.hosting for entry in engine.bundle.models}
+        for model in order:
+            if hosting[model] not in expected.only_hosting:
+                yield f"only_hosting: {model} is {hosting[model]}"
+
+
+def obligation_differences(expected: Expected, decision: Decision) -> Iterator[str]:
+    """Yield the obligations of the first candidate that a test misses."""
+    if expected.obligations is None:
+        return
+    if not decision.candidates:
+        yield "obligations: expected some, but no model is a candidate"
+        return
+    found = decision.candidates[0].obligations
+    for name in expected.obligations.model_fields_set:
+        wanted = getattr(expected.obligations, name)
+        got = getattr(found, name)
+        fits = set(wanted) <= set(got) if isinstance(wanted, tuple) else wanted == got
+        if not fits:
+            yield f"obligations.{name}: expected {wanted}, got {got}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names in brackets."""
+    return f"[{', '.join(names)}]"

@@ -1,0 +1,142 @@
+"""Streamed answers as callers hold them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from types import TracebackType
+
+from modelrouter.calls import Call
+from modelrouter.decision import Decision
+from modelrouter.flow import stream
+from modelrouter.pace import Stepped
+from modelrouter.ports import Chunk
+from modelrouter.relay import Outcome
+from modelrouter.reply import Reply
+
+__all__ = ["AsyncStream", "Stream"]
+
+UNFINISHED = "the stream has not come to its end"
+
+
+class Stream(Iterator[Chunk]):
+    """A streamed answer: iterate it, or close it to stop the model.
+
+    Attributes:
+        decision: What the policy decided.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.decision: Decision = call.decision
+        self._outcome: Outcome = Outcome()
+        self._pieces: Stepped[Chunk] = Stepped(stream(call, self._outcome))
+
+    def __iter__(self) -> Stream:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Chunk:
+        """Return the next piece.
+
+        Raises:
+            ModelRouterError: The call failed, before or after the first piece.
+        """
+        return next(self._pieces)
+
+    @property
+    def reply(self) -> Reply:
+        """The whole reply, once the stream has come to its end.
+
+        Raises:
+            RuntimeError: It has not.
+        """
+        if self._outcome.reply is None:
+            raise RuntimeError(UNFINISHED)
+        return self._outcome.reply
+
+    def close(self) -> None:
+        """Stop: the connection is closed and the money settled."""
+        self._pieces.close()
+
+    def __enter__(self) -> Stream:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.close()
+
+    def __del__(self) -> None:
+        """Stop a stream nobody reads any more."""
+        if hasattr(self, "_pieces"):
+            self._pieces.close()
+
+
+class AsyncStream(AsyncIterator[Chunk]):
+    """A streamed answer for `async for`; close it to stop the model."""
+
+    def __init__(self, begin: Callable[[], Awaitable[Call]]) -> None:
+        self._begin: Callable[[], Awaitable[Call]] = begin
+        self._outcome: Outcome = Outcome()
+        self._pieces: AsyncGenerator[Chunk, None] | None = None
+        self._decision: Decision | None = None
+
+    def __aiter__(self) -> AsyncStream:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Chunk:
+        """Return the next piece.
+
+        Raises:
+            ModelRouterError: The call was denied or failed.
+        """
+        if self._pieces is None:
+            call = await self._begin()
+            self._decision = call.decision
+            self._pieces = stream(call, self._outcome)
+        return await anext(self._pieces)
+
+    @property
+    def decision(self) -> Decision:
+        """What the policy decided, once the first piece has been asked for.
+
+        Raises:
+            RuntimeError: Nothing has been asked for.
+        """
+        if self._decision is None:
+            raise RuntimeError(UNFINISHED)
+        return self._decision
+
+    @property
+    def reply(self) -> Reply:
+        """The whole reply, once the stream has come to its end.
+
+        Raises:
+            RuntimeError: It has not.
+        """
+        if self._outcome.reply is None:
+            raise RuntimeError(UNFINISHED)
+        return self._outcome.reply
+
+    async def aclose(self) -> None:
+        """Stop: the connection is closed and the money settled."""
+        if self._pieces is not None:
+            await self._pieces.aclose()
+
+    async def __aenter__(self) -> AsyncStream:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.aclose()

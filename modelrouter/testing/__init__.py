@@ -1,0 +1,34 @@
+"""Stand-ins for the world outside a router: for the tests of applications and our own."""
+
+from __future__ import annotations
+
+from modelrouter.testing.behaviour import (
+    Behaviour,
+    Tokens,
+    answer,
+    drop,
+    empty,
+    garbage,
+    html,
+    redirect,
+    stall,
+    status,
+    truncate,
+)
+from modelrouter.testing.loopback import LoopbackServer, Received
+
+__all__ = [
+    "Behaviour",
+    "LoopbackServer",
+    "Received",
+    "Tokens",
+    "answer",
+    "drop",
+    "empty",
+    "garbage",
+    "html",
+    "redirect",
+    "stall",
+    "status",
+    "truncate",
+]

@@ -1,0 +1,132 @@
+"""Turns a bundle and a router's arguments into targets and credentials, or refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
+
+from modelrouter.errors import ConfigurationError, PolicyError, Problem
+from modelrouter.ports import Key
+from modelrouter.world import Target
+
+if TYPE_CHECKING:
+    from modelrouter.policy.bundle import Bundle
+    from modelrouter.policy.catalogue import Endpoint, ModelEntry
+
+__all__ = ["Credentials", "key_reader", "targets_of"]
+
+Credentials = Callable[[str], str | None]
+"""Returns the key of a model by catalogue id, or None if there is none."""
+
+
+def targets_of(
+    bundle: Bundle,
+    *,
+    endpoints: Mapping[str, Mapping[str, object]],
+    trusted_hosts: Collection[str],
+    has_credentials: bool,
+) -> dict[str, Target]:
+    """Return where each chat model is reached.
+
+    Raises:
+        ConfigurationError: A model has no endpoint, no key, or a host nobody vouches for.
+    """
+    for name in endpoints:
+        if name not in bundle.words.models:
+            raise ConfigurationError(
+                f"`endpoints` names `{name}`, which is no model of policy `{bundle.name}`",
+                hint=f"known: {', '.join(sorted(bundle.words.models))}",
+            )
+    entries = [overridden(entry, endpoints.get(entry.id)) for entry in bundle.models]
+    chats = [entry for entry in entries if entry.role == "chat"]
+    bare = [entry.id for entry in chats if entry.endpoint is None]
+    if bare:
+        raise ConfigurationError(
+            f"no `endpoint` for {', '.join(f'`{name}`' for name in bare)}",
+            hint="add it to the catalogue, pass `endpoints={…}`, or build the router with "
+            "`sends=False` to decide without sending",
+        )
+    return {
+        entry.id: target_of(entry, entry.endpoint, trusted_hosts, has_credentials=has_credentials)
+        for entry in chats
+        if entry.endpoint is not None
+    }
+
+
+def overridden(entry: ModelEntry, endpoint: Mapping[str, object] | None) -> ModelEntry:
+    """Return an entry with the endpoint given in code, checked like one from YAML."""
+    if endpoint is None:
+        return entry
+    from pydantic import ValidationError  # noqa: PLC0415 - loaded with the policy
+
+    from modelrouter.policy.catalogue import Endpoint  # noqa: PLC0415
+    from modelrouter.policy.endpoints import endpoint_problem  # noqa: PLC0415
+
+    try:
+        changed = entry.model_copy(update={"endpoint": Endpoint.model_validate(dict(endpoint))})
+    except ValidationError as error:
+        wrong = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors())
+        changed, message = entry, f"`endpoints[{entry.id!r}]` is wrong at: {wrong}"
+    else:
+        message = ""
+    if message:
+        raise ConfigurationError(message, hint="the keys are those of `endpoint:` in a catalogue")
+    problem = endpoint_problem(changed)
+    if problem is not None:
+        _, code, text, hint = problem
+        raise PolicyError([Problem(code=code, file="endpoints", message=text, hint=hint)])
+    return changed
+
+
+def target_of(
+    entry: ModelEntry,
+    endpoint: Endpoint,
+    trusted_hosts: Collection[str],
+    *,
+    has_credentials: bool,
+) -> Target:
+    """Return where one model is reached."""
+    from modelrouter.policy.endpoints import (  # noqa: PLC0415 - loaded with the policy
+        VENDOR_BASES,
+        needs_trust,
+        provider_of,
+    )
+
+    if endpoint.via == "direct":
+        raise ConfigurationError(
+            f"model `{entry.id}` has `via: direct`, which this version cannot carry out",
+            hint="write `via: litellm`, or leave `via` out",
+        )
+    host = needs_trust(entry)
+    if host is not None and host not in trusted_hosts:
+        raise ConfigurationError(
+            f"model `{entry.id}` is {entry.hosting} at `{host}`, which is neither loopback "
+            "nor a private address",
+            hint=f"if it is yours, say so in code: `trusted_hosts=[{host!r}]`",
+        )
+    keyless = endpoint.api_key == "none"
+    if not keyless and endpoint.api_key_env is None and not has_credentials:
+        raise ConfigurationError(
+            f"model `{entry.id}` has no `api_key_env`",
+            hint="name an environment variable, or pass `credentials=…`",
+        )
+    return Target(
+        upstream=endpoint.model,
+        api_base=endpoint.api_base or VENDOR_BASES[provider_of(endpoint.model)],
+        in_house=entry.hosting != "vendor_api",
+        key_name=endpoint.api_key_env,
+        keyless=keyless,
+    )
+
+
+def key_reader(credentials: Credentials | None) -> Callable[[str, Target], Key | None]:
+    """Return how keys are found: the application's callable first, then the environment."""
+
+    def read(model: str, target: Target) -> Key | None:
+        found = credentials(model) if credentials is not None else None
+        if not found and target.key_name is not None:
+            found = os.environ.get(target.key_name)
+        return Key(found) if found else None
+
+    return read
