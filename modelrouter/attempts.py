@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelrouter import telemetry
-from modelrouter.budget import Hold, Shortage
+from modelrouter.budget import Hold
 from modelrouter.calls import Call, cost_of, decide_again, denial, shortage_error
 from modelrouter.decide import Snapshot, decide
 from modelrouter.decision import Candidate, Obligations, Reason, Removal, RuleRef
@@ -137,7 +137,14 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
         why=why,
         streamed=streamed,
     )
-    return Attempt(call=call, candidate=candidate, send=send, hold=hold, span=span, number=number)
+    return Attempt(
+        call=call,
+        candidate=replace(candidate, obligations=obligations),
+        send=send,
+        hold=hold,
+        span=span,
+        number=number,
+    )
 
 
 def gate(call: Call, candidate: Candidate) -> Obligations | None:
@@ -148,8 +155,8 @@ def gate(call: Call, candidate: Candidate) -> Obligations | None:
     """
     newest = call.world.engine(call.world.clock.now().date())
     if newest is call.engine:
-        place = newest.place[candidate.model]
-        passes = guard(call.asked.subject, newest).eligible >> place & 1
+        eligible = guard(call.asked.subject, newest).eligible
+        passes = eligible >> newest.place[candidate.model] & 1
         return candidate.obligations if passes else None
     place = newest.place.get(candidate.model)
     before = call.engine.bundle.models[call.engine.place[candidate.model]]
@@ -173,13 +180,14 @@ async def approved(call: Call, candidate: Candidate, obligations: Obligations) -
     answer = call.world.approve(
         Approval(decision=call.decision, model=candidate.model, roles=obligations.approval)
     )
-    if inspect.isawaitable(answer):
+    if isinstance(answer, bool):
+        return answer
+    return await call.world.pace.run(waited(answer), timeout_s=max(call.left_s(), 0.001)) is True
 
-        async def waited() -> bool:
-            return await answer
 
-        answer = await call.world.pace.run(waited(), timeout_s=max(call.left_s(), 0.001))
-    return answer is True
+async def waited(answer: Awaitable[bool]) -> bool:
+    """Return what an asynchronous approver says."""
+    return await answer
 
 
 def pass_over(call: Call, candidate: Candidate, detail: str) -> None:
@@ -212,13 +220,9 @@ async def reserve(call: Call, candidate: Candidate) -> Hold | None:
     held = await call.world.ledger.reserve(call.charges_for(candidate))
     if isinstance(held, Hold):
         return held
-    return await short(call, held)
-
-
-async def short(call: Call, shortage: Shortage) -> None:
-    """Meet a reservation that did not fit: decide once more, the second time give up."""
     if call.redecided or not await decide_again(call):
-        raise shortage_error(call, shortage)
+        raise shortage_error(call, held)
+    return None
 
 
 def output_limit(call: Call, candidate: Candidate, hold: Hold) -> int | None:
@@ -230,5 +234,5 @@ def output_limit(call: Call, candidate: Candidate, hold: Hold) -> int | None:
     window = call.engine.bundle.models[place].context_window
     if limit is None or window is None:
         return limit
-    room = window - math.ceil(call.request.tokens * WINDOW_MARGIN) - WINDOW_SLACK
+    room: int = window - math.ceil(call.request.tokens * WINDOW_MARGIN) - WINDOW_SLACK
     return max(min(limit, room), 1)

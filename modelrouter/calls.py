@@ -207,7 +207,7 @@ async def begin(world: World, payload: Payload, request: Request) -> Call:
 
 async def snapshot_of(world: World, engine: Engine, accounts: Mapping[str, Account]) -> Snapshot:
     """Return everything a decision may look at, as it stands now."""
-    used = await world.ledger.used([*accounts.values()]) if accounts else {}
+    used = await world.ledger.used([*accounts.values()])
     return Snapshot(
         engine=engine,
         spent={name: used[account] for name, account in accounts.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def inherited(owner: object) -> Inherited:
 
 
 @contextmanager
-def within(owner: object, said: Inherited) -> Iterator[None]:
+def within(owner: object, said: Inherited) -> Generator[None]:
     """Let every call of `owner` inside the block inherit `said`, and what was said outside.
 
     Raises:

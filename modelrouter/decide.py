@@ -8,9 +8,10 @@ An empty set at any stage is a denial that names the stage and the clauses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from modelrouter.decision import Candidate, Decision, Reason, Removal
 from modelrouter.engine.compiled import Engine, ObligateClause
 from modelrouter.engine.guard import Guarded, guard
 from modelrouter.engine.obliging import combine, matching_obligations, unfulfilled
@@ -21,7 +22,6 @@ from modelrouter.engine.subject import Asked, read_request
 from modelrouter.engine.suitability import capability_removals, floor_removals
 from modelrouter.engine.truth import TRUE
 from modelrouter.objectives import choose_objective, rank
-from modelrouter.decision import Candidate, Decision, Reason, Removal
 from modelrouter.values import Request
 
 __all__ = ["NOTHING_SPENT", "Snapshot", "allows", "decide"]
@@ -64,14 +64,16 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     unable = capability_removals(request, sizes, engine, snapshot.down)
     eligible = guarded.eligible & ~engine.table.not_chat
     able = eligible & ~union(unable)
-    metered = meter(subject, able, sizes, request.limits, engine, snapshot.spent)
-    poor, lowered, floors = floor_removals(subject, request.limits, sizes, metered, engine)
+    metered = meter(
+        subject, able, sizes, limits=request.limits, engine=engine, spent=snapshot.spent
+    )
+    floored = floor_removals(subject, request.limits, sizes, metered, engine)
     funded = able & ~union(metered.removals)
-    standing = funded & ~union(poor)
+    standing = funded & ~union(floored.removals)
     obliged = matching_obligations(subject, engine)
-    refused = unfulfilled(standing, obliged, asked.label, snapshot.unfulfillable)
+    refused = unfulfilled(standing, obliged, asked.label, snapshot.unfulfillable, engine.memory)
     left = standing & ~union(refused)
-    removals = (*guarded.removals, *unable, *metered.removals, *poor, *refused)
+    removals = (*guarded.removals, *unable, *metered.removals, *floored.removals, *refused)
     stage = emptied_at(guarded, engine, (eligible, able, funded, standing, left))
     objective, goals = choose_objective(subject, engine)
     quality = engine.table.quality[subject.task]
@@ -80,12 +82,12 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
         candidates=tuple(
             Candidate(
                 model=engine.ids[place],
-                expected_pico=sizes.expected(place),
-                worst_pico=sizes.worst(place),
+                expected_pico=sizes.expected[place],
+                worst_pico=sizes.worst[place],
                 worst_tokens=sizes.worst_tokens(place),
                 quality=quality.values[place],
                 evidence=quality.basis[place],
-                obligations=combine(obliged, place),
+                obligations=combine(obliged, place, engine.memory),
             )
             for place in rank(left, goals, sizes, quality.values, engine)
         ),
@@ -93,11 +95,11 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
         models=engine.ids,
         label=asked.label,
         task=subject.task,
-        warnings=(*metered.warnings, *lowered),
+        warnings=(*metered.warnings, *floored.warnings),
         deny_stage=stage,
         rules=rules_of_denial(stage, removals)
         if stage
-        else rules_of_route(guarded, floors, obliged, left),
+        else rules_of_route(guarded, floored.matched, obliged, left),
         unclassified=doubts(asked) if stage == "unclassified" else (),
         objective=objective,
         runtime=choose_runtime(subject, engine),
@@ -131,7 +133,7 @@ def union(removals: Sequence[Removal]) -> int:
 
 def shares_spent(snapshot: Snapshot) -> Mapping[str, Decimal]:
     """Return the share of each budget that is gone, for objectives and advisory rules."""
-    if not snapshot.spent:
+    if not snapshot.spent or not snapshot.engine.reads_budgets:
         return NOTHING_SPENT
     return {
         clause.budget.id: Decimal(snapshot.spent.get(clause.budget.id, 0)) / clause.limit
@@ -190,7 +192,7 @@ def missing_fact(asked: Asked, name: str, engine: Engine) -> Decision:
     stage = f"missing_fact:{name}"
     reason = Reason(
         stage=stage,
-        rule=engine.bundle.place("facts", name),
+        rule=replace(engine.bundle.place("facts", name), id=None),
         detail=f"fact `{name}` is required and missing",
     )
     return Decision(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from modelrouter.decision import RuleRef
 from modelrouter.errors import PolicyError, Problem
 from modelrouter.policy.bundle import Bundle, digest_of
 from modelrouter.policy.catalogue import Catalog, ModelEntry
@@ -22,7 +23,6 @@ from modelrouter.policy.shapes import Shape
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.suite_checks import check_properties, check_tests
 from modelrouter.policy.vocabulary import Vocabulary, vocabulary_of
-from modelrouter.decision import RuleRef
 from modelrouter.yamlsource import Source, read_file, read_text
 
 ShapeT = TypeVar("ShapeT", bound=Shape)

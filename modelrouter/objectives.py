@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 from modelrouter.engine.compiled import Engine
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
-from modelrouter.engine.spending import places
 from modelrouter.engine.truth import TRUE
 from modelrouter.values import PICO_PER_USD
 
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Ordering", "choose_objective", "rank"]
 
-Figure = int | Decimal | None
+Figure = int | Decimal | float
+UNKNOWN_LAST = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordering:
-    """One goal, ready to compare: smaller is better, None comes last."""
+    """One goal, ready to compare.
 
-    figure: Callable[[int], Figure]
+    Attributes:
+        column: A figure by place; smaller is better, infinity stands for unknown.
+        within: How close to the best counts as equal.
+    """
+
+    column: Sequence[Figure]
     within: int | Decimal
 
 
@@ -46,22 +52,22 @@ def rank(
     engine: Engine,
 ) -> list[int]:
     """Return the places of `candidates`, best first; the last tie goes to the smaller id."""
-    ids = engine.ids
-    found = sorted(places(candidates), key=lambda place: ids[place])
-    if len(found) < 2:  # noqa: PLR2004 - one model needs no order
+    found = [place for place in engine.by_id if candidates >> place & 1]
+    if len(found) <= 1:
         return found
     orderings = [ordering(goal, sizes, quality, engine) for goal in goals] or [
-        Ordering(figure=sizes.expected, within=0)
+        Ordering(column=known(sizes.expected), within=0)
     ]
-    if not any(part.within for part in orderings):
-        return sorted(found, key=lambda place: [keyed(part, place) for part in orderings])
-    return grouped(found, orderings)
+    if any(part.within for part in orderings):
+        return grouped(found, orderings)
+    for part in reversed(orderings):
+        found.sort(key=part.column.__getitem__)  # stable: later goals break earlier ties
+    return found
 
 
-def keyed(part: Ordering, place: int) -> tuple[bool, int | Decimal]:
-    """Return a sort key that puts unknown figures last."""
-    value = part.figure(place)
-    return (True, 0) if value is None else (False, value)
+def known(column: Sequence[int | Decimal | None]) -> Sequence[Figure]:
+    """Return a column in which unknown figures come last."""
+    return [UNKNOWN_LAST if value is None else value for value in column]
 
 
 def ordering(
@@ -70,17 +76,14 @@ def ordering(
     """Return how one goal compares models."""
     within = goal.within or 0
     if goal.maximise == "quality":
-
-        def worse(place: int) -> Figure:
-            value = quality[place]
-            return None if value is None else -value
-
-        return Ordering(figure=worse, within=within)
+        return Ordering(
+            column=known([None if value is None else -value for value in quality]), within=within
+        )
     if goal.minimise == "ttft":
-        return Ordering(figure=engine.table.ttft_values.__getitem__, within=within)
+        return Ordering(column=known(engine.table.ttft_values), within=within)
     if goal.minimise == "retention":
-        return Ordering(figure=engine.table.retention.__getitem__, within=within)
-    return Ordering(figure=sizes.expected, within=within * PICO_PER_USD)
+        return Ordering(column=known(engine.table.retention), within=within)
+    return Ordering(column=known(sizes.expected), within=within * PICO_PER_USD)
 
 
 def grouped(found: Sequence[int], orderings: Sequence[Ordering]) -> list[int]:
@@ -89,13 +92,13 @@ def grouped(found: Sequence[int], orderings: Sequence[Ordering]) -> list[int]:
     The best of what is left leads a group of all within the goal's tolerance of it; then
     the rest likewise. `found` comes in order of id and sorting is stable.
     """
-    if not orderings or len(found) < 2:  # noqa: PLR2004 - one model needs no order
+    if not orderings or len(found) <= 1:
         return [*found]
     first, rest = orderings[0], orderings[1:]
-    waiting = sorted(found, key=lambda place: keyed(first, place))
+    waiting = sorted(found, key=first.column.__getitem__)
     done: list[int] = []
     while waiting:
-        best = first.figure(waiting[0])
+        best = first.column[waiting[0]]
         group = [place for place in waiting if alike(first, best, place)]
         waiting = [place for place in waiting if place not in group]
         done += grouped(sorted(group, key=found.index), rest)
@@ -104,7 +107,7 @@ def grouped(found: Sequence[int], orderings: Sequence[Ordering]) -> list[int]:
 
 def alike(part: Ordering, best: Figure, place: int) -> bool:
     """Whether a model counts as equal to the best of its group."""
-    value = part.figure(place)
-    if best is None or value is None:
-        return best is value
+    value = part.column[place]
+    if isinstance(value, float) or isinstance(best, float):
+        return value == best  # both unknown
     return value - best <= part.within

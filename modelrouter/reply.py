@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelrouter.decision import Decision
 from modelrouter.labels import Label
@@ -79,7 +79,7 @@ class Answer:
     usage: Usage | None
 
 
-def choices_of(payload: Mapping[str, Json]) -> list[dict[str, Any]]:
+def choices_of(payload: Mapping[str, Json]) -> list[dict[str, Json]]:
     """Return the choices of an answer."""
     choices = payload.get("choices")
     return [part for part in choices if isinstance(part, dict)] if isinstance(choices, list) else []
@@ -88,7 +88,7 @@ def choices_of(payload: Mapping[str, Json]) -> list[dict[str, Any]]:
 def text_of(payload: Mapping[str, Json]) -> str:
     """Return the text of the first choice, or the empty string."""
     choices = choices_of(payload)
-    message = choices[0].get("message") if choices else None
+    message: Json = choices[0].get("message") if choices else None
     content = message.get("content") if isinstance(message, dict) else None
     return content if isinstance(content, str) else ""
 

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from modelrouter.engine.subject import read_request
 from modelrouter.errors import ConfigurationError
 from modelrouter.flow import complete
 from modelrouter.litellm_provider import LiteLLMProvider
-from modelrouter.pace import AsyncPace, BlockingPace, Pace, step
+from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
@@ -274,4 +274,6 @@ class Router:
             if self._receive is not None:
                 self._receive(receipt)
         except Exception as error:  # noqa: BLE001 - the application's own code
-            LOG.error("receipt of call %s was not taken: %s", receipt.call, type(error).__name__)
+            # Not LOG.exception: a traceback could hold what the application knows of the call.
+            name = type(error).__name__
+            LOG.error("receipt of call %s was not taken: %s", receipt.call, name)  # noqa: TRY400

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
+from typing import Self
 
 from modelrouter.calls import Call
 from modelrouter.decision import Decision
@@ -57,7 +58,7 @@ class Stream(Iterator[Chunk]):
         """Stop: the connection is closed and the money settled."""
         self._pieces.close()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -128,7 +129,7 @@ class AsyncStream(AsyncIterator[Chunk]):
         if self._pieces is not None:
             await self._pieces.aclose()
 
-    async def __aenter__(self) -> AsyncStream:
+    async def __aenter__(self) -> Self:
         """Return itself."""
         return self
 

@@ -12,7 +12,7 @@ OpenTelemetry API is needed; without an SDK in the application nothing is record
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -124,7 +124,7 @@ def start_attempt(
 
 
 @contextmanager
-def attached(span: Span) -> Iterator[None]:
+def attached(span: Span) -> Generator[None]:
     """Make `span` current while the provider works, never across a yield to the caller."""
     token = otel_context.attach(trace.set_span_in_context(span))
     try:

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import yaml
 
 from modelrouter.errors import Problem, Severity
+from modelrouter.yamlsyntax import NOT_YAML, SYNTAX
 
 __all__ = ["DataPath", "Source", "read_file", "read_text"]
 
@@ -44,23 +45,6 @@ _BOOLEAN: Final = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*|(?=[eE])))(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# What PyYAML's two parsers say ("context: problem"), in plain words; the first row found in it
-# wins. Their own texts are not passed on, because some quote the file.
-_SYNTAX: Final = (
-    ("alphabetic", "`*` or `&` begins an alias or an anchor", "quote the text"),
-    ("tag", "`!` begins a tag", "quote the text"),
-    ("tab character", "a tab is used for indentation", "indent with spaces"),
-    ("are not allowed", "a key or item cannot stand here", "fix the indent; quote text with `: `"),
-    ("expected ':'", "expected `: ` after the key", "write `key: value`"),
-    ("',' or", "expected `,` or the end of the list", "close it; quote text with `: ` or `,`"),
-    ("node content", "expected a value", "close brackets and braces; leave no comma alone"),
-    ("end of stream", "the file ends inside quoted text", "close the quote"),
-    ("escape", "no such escape in double quotes", "use single quotes, or double the backslash"),
-    ("block scalar", "text behind `|` or `>`", "begin the text on the next line"),
-    ("any token", "nothing begins with this character", "quote the text; indent with spaces"),
-    ("block", "expected the next key or `- ` item", "align them; put nothing behind a quote"),
-    ("", "this is not YAML", "check indentation, quotes and brackets"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +55,13 @@ class Source:
         file: Path as shown in problems.
         data: Dicts with string keys, lists, scalars. None if a problem is an error.
         problems: Errors (about a hundred at most) and warnings in the order of the file.
+        readable: False if there was no text: no file, no access, too large, empty, binary.
     """
 
     file: str
     data: object
     problems: tuple[Problem, ...]
+    readable: bool = True
     _nodes: _Nodes = field(repr=False, compare=False)
 
     def position(self, path: DataPath, *, key: bool = False) -> tuple[int, int]:
@@ -117,7 +103,7 @@ def read_file(path: pathlib.Path, *, shown_as: str | None = None) -> Source:
     except OSError:
         message = "the file cannot be read"
     problem = _problem(file, "MR000", (1, 1), message, "check the path and its access rights")
-    return Source(file=file, data=None, problems=(problem,), _nodes={})
+    return Source(file=file, data=None, problems=(problem,), readable=False, _nodes={})
 
 
 def read_text(text: str, *, file: str) -> Source:
@@ -128,7 +114,8 @@ def read_text(text: str, *, file: str) -> Source:
         reader.parse(text.removeprefix("\ufeff"))
     problems = tuple(reader.problems)
     data = None if any(problem.severity == "error" for problem in problems) else reader.documents[0]
-    return Source(file=file, data=data, problems=problems, _nodes=reader.open[0].nodes)
+    nodes, readable = reader.open[0].nodes, reader.readable
+    return Source(file=file, data=data, problems=problems, readable=readable, _nodes=nodes)
 
 
 def _problem(  # noqa: PLR0917
@@ -173,21 +160,25 @@ class _Reader:
         self.file = file
         self.problems: list[Problem] = []
         self.count = 0
+        self.readable = True
         self.at: _At = (1, 1)
         self.documents: list[object] = []
         self.open = [_Open(self.documents)]
 
     def check(self, text: str) -> None:
         if len(text) > _MAX_BYTES or len(text.encode(errors="replace")) > _MAX_BYTES:
+            self.readable = False
             self.note("MR001", f"larger than 1 MiB ({_MAX_BYTES:,} bytes)", "split the file")
         if found := _FORBIDDEN.search(text := text.removeprefix("\ufeff")):
             before = text[: found.end() - 1].replace("\r\n", "\n").replace("\r", "\n")
             self.at = before.count("\n") + 1, len(before) - before.rfind("\n")
-            message, hint = f"U+{ord(found[0][-1]):04X} is not allowed", 'write "\\u…" instead'
-            if found[0][-1] == "%":
+            sign = found[0][-1]
+            message, hint = f"U+{ord(sign):04X} is not allowed", 'write "\\u…" instead'
+            if sign == "%":
                 message, hint = "`%` begins a directive", "remove it; indent it if it is text"
-            elif "\udc80" <= found[0] <= "\udcff":  # put there by read_file for a stray byte
+            elif "\udc80" <= sign <= "\udcff":  # put there by read_file for a stray byte
                 message, hint = "not UTF-8 text", "save the file as UTF-8"
+            self.readable = sign >= " " and not "\udc80" <= sign <= "\udcff"
             self.note("MR000", message, hint)
             raise _Stopped
 
@@ -200,9 +191,9 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             self.note_syntax(error)
         except (ValueError, OverflowError):  # from the parser in Python: "\Uffffffff", "\ud800"
-            self.note("MR000", *_SYNTAX[-1][1:])
+            self.note("MR000", *NOT_YAML[1:])
         if self.documents in ([], [None]) and not self.problems:
-            self.at = (1, 1)
+            self.at, self.readable = (1, 1), False
             self.note("MR000", "the document is empty", "begin with `apiVersion: modelrouter/v1`")
 
     def take(self, event: yaml.Event) -> None:
@@ -287,7 +278,7 @@ class _Reader:
 
     def note_syntax(self, error: yaml.MarkedYAMLError) -> None:
         said = f"{error.context}: {error.problem}"
-        needle, message, hint = next(row for row in _SYNTAX if row[0] in said)
+        needle, message, hint = next(row for row in SYNTAX if row[0] in said)
         if error.problem_mark is not None:
             self.at = (error.problem_mark.line + 1, error.problem_mark.column + 1)
         if (begun := error.context_mark) and begun.line + 1 < self.at[0] and "block" not in said:

@@ -125,7 +125,7 @@ class World:
         }
         self.draw_tasks()
         names = [name for name in self.tasks if name != "other"]
-        count = dice.pick((3, 4, 4, 5, 5))
+        count = dice.pick((3, 4, 5, 5, 5))
         self.catalogue = [_model(dice, name, names, first=name == IDS[0]) for name in IDS[:count]]
         if self.declared_tasks is None:
             found = {
@@ -157,7 +157,7 @@ class World:
         self.categories = ("pii", "phi", "secrets", "deid")[: dice.pick((2, 3, 4))]
         declared: Json = {}
         for name in self.categories:
-            level, including, chained = dice.picks(self.levels, _odds(45), _odds(60))
+            level, including, chained = dice.picks(self.levels, _odds(60), _odds(80))
             before = list(declared)
             declared[name] = {"at_least": level}
             if before and including:
@@ -228,8 +228,8 @@ RECORDS: tuple[Any, ...] = (
 TRAITS: tuple[tuple[str, Sequence[Any]], ...] = (
     ("weights", ("open", "closed")),
     ("hosting", ("self_hosted", "private_cloud", "vendor_api")),
-    ("operator", ("house", "acme", "beta", "house", "acme", None)),
-    ("region", ("eu-west", "eu-north", "us-east", "eu-west", "us-east", None)),
+    ("operator", ("house", "acme", "beta", None)),
+    ("region", ("eu-west", "eu-north", "us-east", None)),
     ("licence", ("apache-2.0", "proprietary", None)),
     ("capabilities", (list(CAPABILITIES), ["tools", "vision"], ["tools"], "vision", None)),
     ("tags", (None, "fast", ["fast", "frontier"], ["frontier"])),
@@ -237,7 +237,7 @@ TRAITS: tuple[tuple[str, Sequence[Any]], ...] = (
     ("max_output", (None, None, None, *[4000] * 5, 2000, 1000, 500)),
 )
 DATA: tuple[tuple[str, Sequence[Any]], ...] = (
-    ("retention_days", (0, 0, 0, 7, 30, None)),
+    ("retention_days", (0, 0, 0, 7, 30, None, None)),
     ("trains_on_data", (False, False, True, None)),
     ("agreements", (["dpa"], "scc", ["dpa", "scc"], None)),
 )
@@ -271,7 +271,12 @@ ODDITIES = (
 
 def _model(dice: Dice, name: str, tasks: Sequence[str], *, first: bool) -> Json:
     values = dice.picks(
-        *(options for _, options in TRAITS + DATA), PRICES, PRICES, EXTRAS, LATENCIES, ODDITIES
+        *(options for _, options in TRAITS + DATA),
+        PRICES,
+        PRICES,
+        EXTRAS,
+        (*LATENCIES, *LATENCIES, None),
+        ODDITIES,
     )
     input_price, output_price, extra, ttft, oddity = values[len(TRAITS) + len(DATA) :]
     traits = [(key, v) for (key, _), v in zip(TRAITS, values, strict=False) if v is not None]
@@ -281,14 +286,14 @@ def _model(dice: Dice, name: str, tasks: Sequence[str], *, first: bool) -> Json:
     if data:
         model["data"] = data
     model["price"] = {"input": input_price, "output": output_price, **extra}
-    model["latency"] = {"ttft_ms_p50": 100, "ttft_ms_p95": ttft}
+    model["latency"] = {"ttft_ms_p50": 100}
+    if ttft is not None:
+        model["latency"]["ttft_ms_p95"] = ttft
     model["quality"] = _quality(dice, tasks)
     if oddity in ("embed", "chat") and not first:
         model["role"] = oddity
     elif oddity in ("retires", "expires"):
         model[oddity] = dice.pick(LATER)
-    elif oddity == "no latency":
-        del model["latency"]["ttft_ms_p95"]
     elif oddity.startswith("no "):
         model.pop(oddity.removeprefix("no "), None)
     elif oddity == "quality expires" and isinstance(model["quality"], dict):
@@ -350,6 +355,8 @@ MODEL_KEYS = (
     "set",
     "set",
     "not",
+    "not",
+    "not",
 )
 
 
@@ -396,6 +403,8 @@ def _when(world: World) -> Json:
     dice = world.dice
     keys = ["level", "categories", "categories", "task", "tokens"]
     keys += ["facts", "facts"] * bool(world.facts) + ["needs"] * bool(world.capabilities)
+    if world.unlabelled:
+        keys += ["categories"] * 4
     clause: Json = {}
     one, two, both = dice.picks(keys, keys, _odds(33))
     for key in dict.fromkeys((one, two) if both else (one,)):
@@ -444,23 +453,24 @@ def _rules(world: World, default_deny_from: str) -> list[Json]:
     dice = world.dice
     rules: list[Json] = []
     counts: Json = {
-        "forbid": (0, 0, 1, 1, 2),
+        "forbid": (0, 0, 0, 1, 1, 2),
         "require": (0, 0, 1),
         "permit": (0, 1, 1),
         "floor": (0, 1, 2, 2, 3),
         "obligate": (0, 1, 2, 3),
     }
     bare, narrow, forbidding, backwards, *numbers = dice.picks(
-        _odds(5), _odds(35), _odds(14), _odds(30), *counts.values()
+        _odds(3), _odds(16), _odds(10), _odds(30), *counts.values()
     )
     if not bare:
-        rules.append({"effect": "permit", "when": {"level": {"at_least": default_deny_from}}})
+        clause = {"level": {"at_least": default_deny_from}} if dice.chance(85) else _when(world)
+        rules.append({"effect": "permit", "when": clause})
         rules[0]["models"] = _models(world) if narrow else "all"
         if dice.chance(15):
             rules[0]["expires"] = dice.pick(LATER)
     for effect, count in zip(counts, numbers, strict=True):
         rules += [_rule(world, effect) for _ in range(count)]
-    if forbidding or (world.unlabelled and dice.chance(35)):
+    if forbidding or (world.unlabelled and dice.chance(22)):
         clause = _when(world)
         if dice.chance(75):
             undeclared = [n for n in world.categories if n not in world.declared]
@@ -477,11 +487,11 @@ def _rule(world: World, effect: str) -> Json:
     guard = effect in ("forbid", "require", "permit")
     ids = [model["id"] for model in world.catalogue]
     conditional, limited, narrow, name, soft, advisory, expires, reason, share = dice.picks(
-        _odds(92 if effect in ("forbid", "require") else 60),
-        _odds(99 if effect in ("forbid", "require") else 45),
+        _odds(92 if effect in ("forbid", "require") else 45),
+        _odds(99 if effect in ("forbid", "require") else 35),
         _odds(50),
         ids,
-        _odds(60),
+        _odds(70),
         _odds(8),
         (*[None] * (12 if effect == "permit" else 60), *LATER),
         _odds(15),
@@ -513,7 +523,7 @@ def _rule(world: World, effect: str) -> Json:
 
 def _floor(dice: Dice) -> Json:
     quality, ttft, cost = dice.picks(
-        (*QUALITIES[:4], *QUALITIES[:4], *QUALITIES[:4], *[None] * 4),
+        (*QUALITIES[:3], *QUALITIES[:3], *QUALITIES[:4], *[None] * 4),
         (*[None] * 12, 900, 600, 500, 400),
         (*[None] * 12, 0.05, 0.02, 0.01, 0.006),
     )
@@ -524,8 +534,8 @@ def _floor(dice: Dice) -> Json:
 def _do(world: World) -> Json:
     dice = world.dice
     keys, trace, cache, log, approval = dice.picks(
-        _subsets(5, 3),
-        ("none", "hash", "redacted", "content"),
+        _subsets(5, 5),
+        ("hash", "redacted", "none", "content", "hash", "redacted"),
         ("none", "exact"),
         ("decision+hash", "decision", "none"),
         ("clinician", "hr", ["hr"], ["hr", "clinician"]),
@@ -558,7 +568,7 @@ def _budget(world: World, name: str, request: Json) -> Json:
         budget["models"] = _models(world)
     if unit == "usd":
         cost = _worst_milli_usd(world.catalogue[model], request)
-        spent = (0, 0, 7, 20, 40, 57, 100, 290)[spent]
+        spent = (0, 0, 7, 20, 40, 57, 100, 115)[spent]
     elif unit == "tokens":
         cost = request.get("tokens", 1000) + request.get("max_output", 500)
         spent = (0, 0, 0, 2000, 4000, 6000, 8000, 9000)[spent]
@@ -566,14 +576,26 @@ def _budget(world: World, name: str, request: Json) -> Json:
         cost, spent = 1, (0, 0, 0, 1, 2, 4, 4, 9)[spent]
     spent = 0 if period == "call" else spent
     # Room for the call exactly, nearly, amply; then half, four fifths and all of it spent.
-    rooms = (cost, cost, cost - 1, cost + 1, 2 * cost, *[9 * cost] * 3, spent, spent // 4, 0)
+    rooms = (
+        cost,
+        cost,
+        cost,
+        cost - 1,
+        cost - 1,
+        cost + 1,
+        2 * cost,
+        *[9 * cost] * 3,
+        spent,
+        spent // 4,
+        0,
+    )
     if unit == "usd":
-        rooms = (*rooms, 100 - spent)
+        rooms = (*rooms, 100 - spent, 100 - spent)
     room, reaction, redirected, floor = dice.picks(
         rooms,
         ("degrade", "degrade", "deny", "warn"),
         _odds(60),
-        (0.7, *QUALITIES[:3], 0.7, None),
+        (0.7, 0.7, *QUALITIES[:2], None),
     )
     limit = max(spent + room, 1)
     scale = 1000 if unit == "usd" else 1
@@ -615,7 +637,7 @@ def _objectives(world: World) -> list[Json]:
         "retention": ("minimise", (7, 30)),
     }
     objectives: list[Json] = []
-    for number in range(dice.pick((1, 1, 2, 3))):
+    for number in range(dice.pick((1, 1, 2, 2, 3))):
         order: list[Json] = []
         for column in dice.pick(ORDERS):
             verb, tolerances = goals[column]
@@ -624,7 +646,7 @@ def _objectives(world: World) -> list[Json]:
                 order[-1]["within"] = tolerance
         objectives.append({"id": f"objective-{number}", "order": order})
     for objective in objectives[:-1] if not dice.chance(8) else objectives:
-        spent = dice.pick((*[None] * 9, 0.5, 0.8, 1))
+        spent = dice.pick((*[None] * 6, 0.5, 0.8, 1))
         if world.budget_ids and spent:
             share = {dice.pick(world.budget_ids): {"spent_at_least": spent}}
             objective["when"] = {"budget": share}
@@ -642,12 +664,19 @@ def _request(world: World) -> Json:
     levels, names = world.levels, world.categories
     level, category, task, tokens, output, needing, down, at, stream = dice.picks(
         (*levels[:2], *levels[:2], *levels, *[None] * len(levels)),
-        (*[None] * 7, [], *([name] for name in names[:2]), list(names[:2]), [names[-1]]),
+        (
+            *[None] * 7,
+            [],
+            *([name] for name in names[:2]),
+            list(names[:2]),
+            [names[-1]],
+            [names[-1]],
+        ),
         (*world.tasks, *world.tasks, None),
         (None, None, None, 500, 1000, 2000, 2500, 4000),
         (None, None, None, 500, 1000, 1500, 100),
-        _odds(20),
-        _odds(12),
+        _odds(15),
+        _odds(10),
         (*[None] * 6, *DATES),
         _odds(5),
     )
@@ -660,7 +689,7 @@ def _request(world: World) -> Json:
         request["needs"] = dice.some(world.capabilities)
     facts: Json = {}
     for name, fact in world.facts.items():
-        value, forgotten, left_out = dice.picks(VALUES[fact["type"]], _odds(7), _odds(35))
+        value, forgotten, left_out = dice.picks(VALUES[fact["type"]], _odds(8), _odds(35))
         missing = forgotten if fact.get("required") else left_out
         if fact["source"] != "classifier" and not missing:
             facts[name] = value
@@ -670,7 +699,8 @@ def _request(world: World) -> Json:
         request["stream"] = True
     given: Json = {}
     if down:
-        given["health"] = {model["id"]: "down" for model in dice.some(world.catalogue)}
+        failed = world.catalogue if dice.chance(15) else dice.some(world.catalogue)
+        given["health"] = {model["id"]: "down" for model in failed}
     if at:
         given["at"] = at
     if given:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from modelrouter.decision import Obligations, Reason, Removal, RuleRef
 from modelrouter.engine.costs import ModelTable, table_of
 from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
 from modelrouter.engine.request_matching import Condition, Index, compile_when
 from modelrouter.engine.truth import FALSE, TRUE
-from modelrouter.labels import LabelScheme
-from modelrouter.decision import Reason, Removal, RuleRef
+from modelrouter.labels import Label, LabelScheme
 from modelrouter.values import PICO_PER_USD
 
 if TYPE_CHECKING:
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 WARN_AT = Decimal("0.8")
 
-__all__ = ["Clause", "Engine", "FloorClause", "MeterClause", "ObligateClause", "compile_bundle"]
+__all__ = [
+    "MEMORY_ENTRIES",
+    "Clause",
+    "Closed",
+    "Engine",
+    "FloorClause",
+    "MeterClause",
+    "ObligateClause",
+    "compile_bundle",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +91,44 @@ class MeterClause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObligateClause:
-    """An obligation and the models it comes with."""
+    """An obligation and the models it comes with.
+
+    Attributes:
+        bit: Stands for this clause in a set of clauses.
+    """
 
     id: str
+    bit: int
     when: Condition | None
     mask: int
     do: Obligate
+
+
+class Memory:
+    """Results of pure functions, so that a value met again is not computed again.
+
+    It never changes an answer. Threads may fill it at once: an entry is written whole, and
+    two writers write the same.
+    """
+
+    __slots__ = ("labels", "obligations")
+
+    def __init__(self) -> None:
+        self.labels: dict[tuple[Label | None, tuple[Label, ...], str], Closed] = {}
+        self.obligations: dict[int, Obligations] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A closed label, and the same as place and bits."""
+
+    label: Label
+    level: int
+    known: int
+    unknown: int
+
+
+MEMORY_ENTRIES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +145,7 @@ class Engine:
         forbids: Forbids and requires, by id.
         permits: Permits in force, by id.
         deny_from: Place of the lowest level at which only a permit makes a model eligible.
-        unpermitted: What a missing permit removes: known and unclassified.
+        reads_budgets: Whether an objective or advisory rule reads how much is spent.
     """
 
     bundle: Bundle
@@ -112,6 +153,7 @@ class Engine:
     scheme: LabelScheme
     index: Index
     ids: tuple[str, ...]
+    by_id: tuple[int, ...]
     place: Mapping[str, int]
     table: ModelTable
     everything: int
@@ -125,7 +167,9 @@ class Engine:
     objectives: tuple[tuple[Objective, Condition | None], ...]
     runtimes: tuple[tuple[Runtime, Condition | None], ...]
     advisory: tuple[tuple[str, Condition | None], ...]
+    reads_budgets: bool
     category_bits: Mapping[str, int] = field(repr=False)
+    memory: Memory = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +228,11 @@ class Compiler:
             soft=rule.strength == "soft",
         )
 
-    def obligate(self, rule: Rule, do: Obligate) -> ObligateClause:
+    def obligate(self, rule: Rule, do: Obligate, place: int) -> ObligateClause:
         """Compile an obligation."""
         return ObligateClause(
             id=rule.id,
+            bit=1 << place,
             when=compile_when(rule.when, self.index),
             mask=self.mask(rule.models, unknown_matches=True),
             do=do,
@@ -245,6 +290,7 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         scheme=scheme,
         index=index,
         ids=tuple(entry.id for entry in bundle.models),
+        by_id=tuple(sorted(range(len(facts)), key=lambda place: bundle.models[place].id)),
         place={entry.id: place for place, entry in enumerate(bundle.models)},
         table=table_of(bundle, facts, at),
         everything=(1 << len(facts)) - 1,
@@ -258,7 +304,11 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         deny_from=scheme.rank[deny_from],
         floors=tuple(make.floor(rule, rule.set) for rule in rules if rule.set is not None),
         meters=tuple(make.meter(budget) for budget in bundle.policy.budgets),
-        obligates=tuple(make.obligate(rule, rule.do) for rule in rules if rule.do is not None),
+        obligates=tuple(
+            make.obligate(rule, rule.do, place)
+            for place, rule in enumerate(rules)
+            if rule.do is not None
+        ),
         objectives=tuple(
             (part, compile_when(part.when, index)) for part in bundle.policy.objectives
         ),
@@ -269,6 +319,14 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
             if rule.strength == "advisory"
         ),
         category_bits={name: 1 << place for name, place in index.categories.items()},
+        reads_budgets=any(
+            when is not None and when.budget is not None
+            for when in (
+                *(part.when for part in bundle.policy.objectives),
+                *(part.when for part in bundle.policy.rules),
+            )
+        ),
+        memory=Memory(),
     )
 
 

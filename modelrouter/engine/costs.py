@@ -95,6 +95,7 @@ class ModelTable:
         outputs: Limits of output tokens.
         output_limits: The same limits by place.
         rates: Prices, or None for an unpriced model.
+        linear: The same as plain figures: input, output, request, worst input, worst output.
         unpriced: Models without a price.
         ttft: p95 time to the first token in milliseconds.
         ttft_values: The same by place.
@@ -108,6 +109,7 @@ class ModelTable:
     outputs: Thresholds
     output_limits: tuple[int | None, ...]
     rates: tuple[Rates | None, ...]
+    linear: tuple[tuple[int, int, int, int, int] | None, ...]
     unpriced: int
     ttft: Thresholds
     ttft_values: tuple[int | None, ...]
@@ -136,6 +138,7 @@ def table_of(bundle: Bundle, facts: Sequence[ModelFacts], at: datetime.date) -> 
         outputs=Thresholds([entry.max_output for entry in models]),
         output_limits=tuple(entry.max_output for entry in models),
         rates=rates,
+        linear=tuple(None if part is None else plain_rates(part) for part in rates),
         unpriced=sum(1 << place for place, part in enumerate(rates) if part is None),
         ttft=Thresholds(ttft),
         ttft_values=ttft,
@@ -145,6 +148,11 @@ def table_of(bundle: Bundle, facts: Sequence[ModelFacts], at: datetime.date) -> 
             for task in bundle.words.tasks
         },
     )
+
+
+def plain_rates(rates: Rates) -> tuple[int, int, int, int, int]:
+    """Return input, output, request, worst input and worst output."""
+    return rates.input, rates.output, rates.request, rates.worst_input, rates.worst_output
 
 
 def rates_of(prices: Prices | None, at: datetime.date) -> Rates | None:

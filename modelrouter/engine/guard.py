@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.compiled import Engine
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.truth import TRUE
-from modelrouter.decision import Reason, Removal, RuleRef
 
 __all__ = ["Guarded", "guard"]
 
@@ -36,10 +36,9 @@ def guard(subject: Subject, engine: Engine) -> Guarded:
     permit, so ignorance never widens.
     """
     removals = [*engine.retired]
-    definite = 0
+    definite = doubtful = 0
     for part in engine.retired:
         definite |= part.models
-    doubtful = 0
     for clause in engine.forbids:
         found = TRUE if clause.when is None else clause.when(subject)
         if found and clause.mask:
@@ -49,30 +48,35 @@ def guard(subject: Subject, engine: Engine) -> Guarded:
             else:
                 removals.append(clause.unclassified)
                 doubtful |= clause.mask
-    permits: list[str] = []
+    permits: tuple[str, ...] = ()
     if subject.level >= engine.deny_from:
-        allowed = perhaps = 0
-        for clause in engine.permits:
-            found = TRUE if clause.when is None else clause.when(subject)
-            if found == TRUE:
-                allowed |= clause.mask
-                permits.append(clause.id)
-            elif found:
-                perhaps |= clause.mask
+        permits, allowed, perhaps = permitted(subject, engine)
         missing = engine.everything & ~allowed
         unsure, sure = missing & perhaps, missing & ~perhaps
-        if sure:
-            removals.append(Removal(models=sure, reason=NO_PERMIT))
-        if unsure:
-            removals.append(Removal(models=unsure, reason=NO_CERTAIN_PERMIT))
+        reasons = ((sure, NO_PERMIT), (unsure, NO_CERTAIN_PERMIT))
+        removals += [Removal(models=mask, reason=reason) for mask, reason in reasons if mask]
         definite |= sure
         doubtful |= unsure
     return Guarded(
         eligible=engine.everything & ~definite & ~doubtful,
         removals=tuple(removals),
-        permits=tuple(permits),
+        permits=permits,
         definite=definite,
     )
+
+
+def permitted(subject: Subject, engine: Engine) -> tuple[tuple[str, ...], int, int]:
+    """Return the permits that apply, the models they allow, and those they might allow."""
+    applied: list[str] = []
+    allowed = perhaps = 0
+    for clause in engine.permits:
+        found = TRUE if clause.when is None else clause.when(subject)
+        if found == TRUE:
+            allowed |= clause.mask
+            applied.append(clause.id)
+        elif found:
+            perhaps |= clause.mask
+    return tuple(applied), allowed, perhaps
 
 
 NO_PERMIT = Reason(stage="guard", rule=RuleRef(), detail="no permit covers it at this level")

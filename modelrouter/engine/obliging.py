@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from modelrouter.engine.compiled import Engine, ObligateClause
+from modelrouter.decision import NO_OBLIGATIONS, Obligations, Reason, Removal, RuleRef
+from modelrouter.engine.compiled import MEMORY_ENTRIES, Engine, Memory, ObligateClause
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.spending import places
 from modelrouter.labels import Label
-from modelrouter.decision import NO_OBLIGATIONS, Obligations, Reason, Removal, RuleRef
+
+if TYPE_CHECKING:
+    from modelrouter.policy.document import Obligate
 
 __all__ = ["combine", "matching_obligations", "unfulfilled"]
 
@@ -34,12 +37,24 @@ def matching_obligations(subject: Subject, engine: Engine) -> list[ObligateClaus
     return [clause for clause in engine.obligates if clause.when is None or clause.when(subject)]
 
 
-def combine(clauses: Sequence[ObligateClause], place: int) -> Obligations:
+def combine(clauses: Sequence[ObligateClause], place: int, memory: Memory) -> Obligations:
     """Return what all clauses together ask of the model at `place`."""
-    bit = 1 << place
-    asked = [clause.do for clause in clauses if clause.mask & bit]
-    if not asked:
+    bit, together = 1 << place, 0
+    for clause in clauses:
+        if clause.mask & bit:
+            together |= clause.bit
+    if not together:
         return NO_OBLIGATIONS
+    found = memory.obligations.get(together)
+    if found is None:
+        found = combined([clause.do for clause in clauses if clause.mask & bit])
+        if len(memory.obligations) < MEMORY_ENTRIES:
+            memory.obligations[together] = found
+    return found
+
+
+def combined(asked: Sequence[Obligate]) -> Obligations:
+    """Return the strictest of each obligation."""
     return Obligations(
         trace=strictest([part.trace for part in asked], TRACE),
         cache=strictest([part.cache for part in asked], CACHE),
@@ -59,6 +74,7 @@ def unfulfilled(
     clauses: Sequence[ObligateClause],
     label: Label,
     unfulfillable: frozenset[str],
+    memory: Memory,
 ) -> list[Removal]:
     """Return the models whose obligations nobody here can carry out."""
     if not unfulfillable or not clauses:
@@ -66,7 +82,7 @@ def unfulfilled(
     carried = label.categories | label.unknown
     found: list[Removal] = []
     for place in places(standing):
-        asked = combine(clauses, place)
+        asked = combine(clauses, place, memory)
         if asked.approval and "approval" in unfulfillable:
             roles = ", ".join(asked.approval)
             found.append(refused(place, f"approval by {roles} is asked for and nobody can give it"))

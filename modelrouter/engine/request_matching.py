@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -141,37 +141,47 @@ def level_condition(match: LevelMatch, index: Index) -> Condition:
 
 def category_conditions(match: SetMatch, index: Index) -> list[Condition]:
     """Compile the conditions on categories, one for each of `any`, `all`, `none`."""
+    makers = ((match.any, carries_some), (match.all, carries_all), (match.none, carries_none))
+    return [make(bits(names, index)) for names, make in makers if names is not None]
 
-    def bits(names: tuple[str, ...]) -> int:
-        return sum(1 << place for place in {index.categories[name] for name in names})
 
-    def some(mask: int) -> Condition:
-        def holds(subject: Subject) -> int:
-            if subject.known & mask:
-                return TRUE
-            return UNKNOWN if subject.unknown & mask else FALSE
+def bits(names: Iterable[str], index: Index) -> int:
+    """Return categories as bits."""
+    return sum(1 << place for place in {index.categories[name] for name in names})
 
-        return holds
 
-    def every(mask: int) -> Condition:
-        def holds(subject: Subject) -> int:
-            rest = mask & ~subject.known
-            if not rest:
-                return TRUE
-            return FALSE if rest & ~subject.unknown else UNKNOWN
+def carries_some(mask: int) -> Condition:
+    """Compile "carries one of these"."""
 
-        return holds
+    def holds(subject: Subject) -> int:
+        if subject.known & mask:
+            return TRUE
+        return UNKNOWN if subject.unknown & mask else FALSE
 
-    def no(mask: int) -> Condition:
-        def holds(subject: Subject) -> int:
-            if subject.known & mask:
-                return FALSE
-            return UNKNOWN if subject.unknown & mask else TRUE
+    return holds
 
-        return holds
 
-    makers = ((match.any, some), (match.all, every), (match.none, no))
-    return [make(bits(names)) for names, make in makers if names is not None]
+def carries_all(mask: int) -> Condition:
+    """Compile "carries all of these"."""
+
+    def holds(subject: Subject) -> int:
+        rest = mask & ~subject.known
+        if not rest:
+            return TRUE
+        return FALSE if rest & ~subject.unknown else UNKNOWN
+
+    return holds
+
+
+def carries_none(mask: int) -> Condition:
+    """Compile "carries none of these"."""
+
+    def holds(subject: Subject) -> int:
+        if subject.known & mask:
+            return FALSE
+        return UNKNOWN if subject.unknown & mask else TRUE
+
+    return holds
 
 
 def task_condition(match: StringMatch) -> Condition:

@@ -18,44 +18,46 @@ class Sizes:
     Attributes:
         tokens: Estimated input tokens.
         max_output: The call's own limit of output tokens for each choice, or None.
+        expected: Expected cost in pico-dollars by place; None without a price.
+        worst: Worst-case cost in pico-dollars by place; None where it has no bound.
     """
 
-    __slots__ = ("bound", "choices", "max_output", "output", "table", "tokens")
+    __slots__ = ("bound", "choices", "expected", "max_output", "table", "tokens", "worst")
 
     def __init__(self, *, request: Request, expected_output: int | None, table: ModelTable) -> None:
-        own = request.max_output
-        stated = [value for value in (own, expected_output) if value is not None]
-        self.tokens = request.tokens
-        self.bound = request.tokens if request.tokens_at_most is None else request.tokens_at_most
+        own, choices, tokens = request.max_output, request.choices, request.tokens
+        bound = tokens if request.tokens_at_most is None else request.tokens_at_most
+        likely = EXPECTED_OUTPUT if own is None else own
+        if expected_output is not None:
+            likely = expected_output if own is None else min(own, expected_output)
+        likely *= choices
+        self.tokens = tokens
+        self.bound = bound
         self.max_output = own
-        self.choices = request.choices
-        self.output = (min(stated) if stated else EXPECTED_OUTPUT) * request.choices
+        self.choices = choices
         self.table = table
-
-    def expected(self, place: int) -> int | None:
-        """Return the expected cost in pico-dollars, or None without a price."""
-        rates = self.table.rates[place]
-        if rates is None:
-            return None
-        return self.tokens * rates.input + self.output * rates.output + rates.request
-
-    def worst_output(self, place: int) -> int | None:
-        """Return the most output tokens of all choices, or None where nothing limits them."""
-        limit = self.table.output_limits[place] if self.max_output is None else self.max_output
-        return None if limit is None else limit * self.choices
-
-    def worst(self, place: int) -> int | None:
-        """Return the worst-case cost in pico-dollars, or None where it has no bound."""
-        rates = self.table.rates[place]
-        output = self.worst_output(place)
-        if rates is None or output is None:
-            return None
-        return self.bound * rates.worst_input + output * rates.worst_output + rates.request
+        self.expected: list[int | None] = [
+            tokens * rates[0] + likely * rates[1] + rates[2] if rates else None
+            for rates in table.linear
+        ]
+        if own is not None:
+            most = own * choices
+            self.worst: list[int | None] = [
+                bound * rates[3] + most * rates[4] + rates[2] if rates else None
+                for rates in table.linear
+            ]
+        else:
+            self.worst = [
+                bound * rates[3] + limit * choices * rates[4] + rates[2]
+                if rates and limit is not None
+                else None
+                for rates, limit in zip(table.linear, table.output_limits, strict=True)
+            ]
 
     def worst_tokens(self, place: int) -> int | None:
         """Return input and output tokens in the worst case, or None where there is no bound."""
-        output = self.worst_output(place)
-        return None if output is None else self.bound + output
+        limit = self.table.output_limits[place] if self.max_output is None else self.max_output
+        return None if limit is None else self.bound + limit * self.choices
 
 
 def sizes_of(request: Request, task: str, engine: Engine) -> Sizes:

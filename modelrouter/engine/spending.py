@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.compiled import Engine, MeterClause
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
-from modelrouter.decision import Reason, Removal, RuleRef
-from modelrouter.values import Limits, PICO_PER_USD, usd
+from modelrouter.values import PICO_PER_USD, Limits, usd
 
 __all__ = ["Metered", "amount_on", "applies", "meter", "places"]
 
@@ -52,7 +52,7 @@ def applies(clause: MeterClause, subject: Subject) -> bool:
 def amount_on(clause: MeterClause, sizes: Sizes, place: int) -> int | None:
     """Return the worst case of one model in the budget's unit, or None where it has no bound."""
     if clause.unit == "usd":
-        return sizes.worst(place)
+        return sizes.worst[place]
     return sizes.worst_tokens(place) if clause.unit == "tokens" else 1
 
 
@@ -60,6 +60,7 @@ def meter(
     subject: Subject,
     able: int,
     sizes: Sizes,
+    *,
     limits: Limits,
     engine: Engine,
     spent: Mapping[str, int],
@@ -103,8 +104,9 @@ def exceeding(clause: MeterClause, metered: int, sizes: Sizes, gone: int) -> tup
     """Return the metered models that would exceed the limit, and those without a bound."""
     over = boundless = 0
     room = clause.limit - gone
+    worst = sizes.worst if clause.unit == "usd" else None
     for place in places(metered):
-        amount = amount_on(clause, sizes, place)
+        amount = amount_on(clause, sizes, place) if worst is None else worst[place]
         if amount is None:
             boundless |= 1 << place
         elif amount > room:
@@ -162,7 +164,7 @@ def call_limit(limit: Decimal, able: int, sizes: Sizes) -> Iterable[Removal]:
     ceiling = limit * PICO_PER_USD
     over = boundless = 0
     for place in places(able):
-        worst = sizes.worst(place)
+        worst = sizes.worst[place]
         if worst is None:
             boundless |= 1 << place
         elif worst > ceiling:

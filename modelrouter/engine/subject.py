@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from modelrouter.engine.compiled import Engine
+from modelrouter.engine.compiled import MEMORY_ENTRIES, Closed, Engine
 from modelrouter.engine.request_matching import MISSING, Missing, Subject
 from modelrouter.errors import CallError
 from modelrouter.labels import Label
@@ -45,20 +45,19 @@ def read_request(request: Request, engine: Engine, spent: Mapping[str, Decimal])
         unknown = min(request.needs - words.capabilities)
         raise unknown_name("needs", "capability", unknown, words.capabilities)
     facts, missing, silent = facts_of_request(request, engine)
-    label = label_of(request, task, engine)
-    bits = engine.category_bits
+    closed = closed_label(request, task, engine)
     return Asked(
         subject=Subject(
-            level=engine.scheme.rank[label.level],
-            known=sum(bits[name] for name in label.categories),
-            unknown=sum(bits[name] for name in label.unknown),
+            level=closed.level,
+            known=closed.known,
+            unknown=closed.unknown,
             task=task,
             needs=request.needs,
             tokens=request.tokens,
             facts=facts,
             spent=spent,
         ),
-        label=label,
+        label=closed.label,
         missing=missing,
         silent=silent,
     )
@@ -131,6 +130,24 @@ def check_fact(name: str, value: FactValue, engine: Engine) -> None:
         raise CallError(
             f"fact `{name}` is of type {fact.type}, not {type(value).__name__}", argument="facts"
         )
+
+
+def closed_label(request: Request, task: str, engine: Engine) -> Closed:
+    """Return the closed label of a request; a label met before is not closed again."""
+    key = (request.declared, request.evidence, task)
+    found = engine.memory.labels.get(key)
+    if found is None:
+        label = label_of(request, task, engine)
+        bits = engine.category_bits
+        found = Closed(
+            label=label,
+            level=engine.scheme.rank[label.level],
+            known=sum(bits[name] for name in label.categories),
+            unknown=sum(bits[name] for name in label.unknown),
+        )
+        if len(engine.memory.labels) < MEMORY_ENTRIES:
+            engine.memory.labels[key] = found
+    return found
 
 
 def label_of(request: Request, task: str, engine: Engine) -> Label:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
+from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.compiled import Engine, FloorClause
+from modelrouter.engine.costs import Thresholds
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
 from modelrouter.engine.spending import Metered, places
-from modelrouter.decision import Reason, Removal, RuleRef
-from modelrouter.values import Limits, PICO_PER_USD, Request
+from modelrouter.values import PICO_PER_USD, Limits, Request
 
-__all__ = ["capability_removals", "floor_removals"]
+__all__ = ["Floored", "capability_removals", "floor_removals"]
 
 NOBODY = RuleRef()
 
@@ -53,44 +55,62 @@ def capability_removals(
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floored:
+    """What floors do to a decision.
+
+    Attributes:
+        removals: The models below a floor.
+        warnings: Floors that a spent budget lowered.
+        matched: Ids of the floors that apply.
+    """
+
+    removals: tuple[Removal, ...]
+    warnings: tuple[str, ...]
+    matched: tuple[str, ...]
+
+
 def floor_removals(
     subject: Subject, limits: Limits, sizes: Sizes, metered: Metered, engine: Engine
-) -> tuple[list[Removal], list[str], list[str]]:
-    """Return the models below a floor, warnings of lowered floors, and the floors that matched."""
-    found: list[Removal] = []
-    warnings: list[str] = []
-    matched: list[str] = []
+) -> Floored:
+    """Return what the floors that apply remove; an unknown figure reaches no floor."""
     quality = engine.table.quality[subject.task].thresholds
+    matched = [part for part in engine.floors if part.when is None or part.when(subject)]
+    found: list[Removal] = []
+    warnings: dict[str, None] = {}
     judged = 0
-    for clause in engine.floors:
-        if clause.when is not None and not clause.when(subject):
-            continue
-        matched.append(clause.id)
+    for clause in matched:
         value = clause.bounds.min_quality
         if value is not None:
             judged |= clause.mask
             lowest = lowered(clause, value, metered.soft_floor)
             if lowest != value:
-                warning = f"floor lowered {value}->{lowest}"
-                if warning not in warnings:
-                    warnings.append(warning)
+                warnings[f"floor lowered {value}->{lowest}"] = None
             if low := (quality.under(lowest) | quality.unknown) & clause.mask:
-                found.append(
-                    removal("floor", low, f"its quality is not known to reach {lowest}", clause.ref)
-                )
+                text = f"its quality is not known to reach {lowest}"
+                found.append(removal("floor", low, text, clause.ref))
         found.extend(speed_and_cost(clause, sizes, engine))
-    if limits.min_quality is not None:
-        judged = engine.everything
-        if low := quality.under(limits.min_quality) | quality.unknown:
-            text = f"its quality is not known to reach the call's {limits.min_quality}"
-            found.append(removal("floor", low, text))
-    if limits.max_ttft_ms is not None and (slow := slower(limits.max_ttft_ms, engine)):
-        text = f"its first token is not known to come within {limits.max_ttft_ms} ms"
-        found.append(removal("floor", slow, text))
-    unmeasured = quality.unknown & ~judged
+    found.extend(call_floors(limits, quality, engine))
+    unmeasured = 0 if limits.min_quality is not None else quality.unknown & ~judged
     if unmeasured and engine.bundle.policy.defaults.unknown_quality == "exclude":
         found.append(removal("floor", unmeasured, f"no evidence of quality at `{subject.task}`"))
-    return found, warnings, matched
+    return Floored(
+        removals=tuple(found),
+        warnings=tuple(warnings),
+        matched=tuple(part.id for part in matched),
+    )
+
+
+def call_floors(limits: Limits, quality: Thresholds, engine: Engine) -> Iterator[Removal]:
+    """Yield the models below the call's own floors."""
+    if limits.min_quality is not None and (
+        low := quality.under(limits.min_quality) | quality.unknown
+    ):
+        text = f"its quality is not known to reach the call's {limits.min_quality}"
+        yield removal("floor", low, text)
+    if limits.max_ttft_ms is not None and (slow := slower(limits.max_ttft_ms, engine)):
+        text = f"its first token is not known to come within {limits.max_ttft_ms} ms"
+        yield removal("floor", slow, text)
 
 
 def lowered(clause: FloorClause, value: Decimal, soft_floor: Decimal | None) -> Decimal:
@@ -117,7 +137,7 @@ def speed_and_cost(clause: FloorClause, sizes: Sizes, engine: Engine) -> Iterato
         ceiling = bounds.max_cost_usd * PICO_PER_USD
         dear = 0
         for place in places(clause.mask):
-            worst = sizes.worst(place)
+            worst = sizes.worst[place]
             if worst is None or worst > ceiling:
                 dear |= 1 << place
         if dear:

@@ -25,6 +25,8 @@ MESSAGE_FIELDS = (
     "annotations",
 )
 TEXT_FIELDS = ("content", "refusal", "reasoning_content")
+# OpenAI's schema requires these; not every server sends them.
+NO_HEAD: dict[str, Json] = {"id": "", "created": 0, "model": ""}
 HEAD_FIELDS = ("id", "created", "model", "system_fingerprint", "service_tier")
 
 
@@ -214,7 +216,7 @@ def objects(value: Json) -> Iterator[dict[str, Json]]:
 
 def head(answer: Mapping[str, Json]) -> dict[str, Json]:
     """Return id, time and model of an answer or a chunk."""
-    return {name: answer[name] for name in HEAD_FIELDS if answer.get(name) is not None}
+    return NO_HEAD | {name: answer[name] for name in HEAD_FIELDS if answer.get(name) is not None}
 
 
 def shaped(choice: Mapping[str, Json]) -> dict[str, Json]:

@@ -90,6 +90,8 @@ class Call:
             options |= {"stream": True, "stream_options": {"include_usage": True}}
         if self._client is not None:
             options["client"] = self._client
+        if self._native:  # LiteLLM would leave out `user`, and refuse what newer servers take
+            options["allowed_openai_params"] = [*send.parameters]
         self._opened = await self._litellm.acompletion(
             model=send.upstream,
             messages=answers.plain(send.messages),
@@ -100,6 +102,8 @@ class Call:
             max_retries=0,
             caching=False,
             drop_params=False,
+            # LiteLLM's own tool server would run tools, and is missing parts without `mcp`.
+            _skip_mcp_handler=True,
             **{"no-log": True},  # the host's LiteLLM callbacks are no recipients
             **options,
         )
@@ -110,8 +114,8 @@ class Call:
         answer = self._exchange.witness.frames[0] if self._native else dumped(self._opened)
         usage = openai_usage(answer) if self._route is None else self._exchange.witness.usage
         payload = answers.whole_payload(answer, usage)
-        named = self._exchange.witness.model or payload.get("model") or self._send.upstream
-        return Completion(payload=payload, usage=usage, upstream=str(named))
+        upstream = str(self._exchange.witness.model or payload["model"] or self._send.upstream)
+        return Completion(payload=payload, usage=usage, upstream=upstream)
 
     async def pieces(self) -> list[Chunk]:
         """Return the next chunks of the stream; none when it is over."""

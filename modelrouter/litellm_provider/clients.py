@@ -17,13 +17,13 @@ import httpx
 
 from modelrouter.litellm_provider.exchange import GuardedClient, Stopped
 from modelrouter.litellm_provider.loading import LiteLLM
-from modelrouter.litellm_provider.routes import NO_KEY, Route
+from modelrouter.litellm_provider.routes import NO_KEY
 from modelrouter.ports import Send
 
 __all__ = ["Clients", "ClientsByLoop"]
 
 # Endpoints times keys; beyond it the oldest is built anew.
-SDK_CLIENTS = 64
+DOORS = 64
 
 
 class Clients:
@@ -33,29 +33,22 @@ class Clients:
         self._litellm = litellm
         self._context = context
         self._guarded: dict[bool, GuardedClient] = {}
-        self._handlers: dict[bool, Any] = {}
-        self._sdk: dict[tuple[bool, str, str], Any] = {}
+        self._doors: dict[tuple[bool, str, str], Any] = {}
         self._keeper: AsyncGenerator[None, None] | None = None
 
-    def client(self, route: Route, send: Send) -> Any:  # noqa: ANN401 - LiteLLM takes either class
-        """Return what LiteLLM accepts as `client=`: its own handler or openai's client."""
+    def door(self, send: Send) -> Any:  # noqa: ANN401 - of LiteLLM's class
+        """Return what LiteLLM accepts as `client=` for this endpoint and key."""
         in_house = send.in_house
         guarded = self._guarded.get(in_house)
         if guarded is None:
             guarded = GuardedClient(proxies=not in_house, context=self._context)
             self._guarded[in_house] = guarded
-            self._handlers[in_house] = handler(self._litellm, guarded)
-        if route.client == "handler":
-            return self._handlers[in_house]
-        key = send.key.reveal or NO_KEY
-        place = (in_house, send.api_base, key)
-        if place not in self._sdk:
-            if len(self._sdk) >= SDK_CLIENTS:
-                del self._sdk[next(iter(self._sdk))]
-            self._sdk[place] = self._litellm.sdk(
-                api_key=key, base_url=send.api_base, http_client=guarded, max_retries=0
-            )
-        return self._sdk[place]
+        place = (in_house, send.api_base, send.key.reveal)
+        if place not in self._doors:
+            if len(self._doors) >= DOORS:
+                del self._doors[next(iter(self._doors))]
+            self._doors[place] = door(self._litellm, guarded, send)
+        return self._doors[place]
 
     async def keep(self) -> None:
         """Have the loop close the clients at its end.
@@ -78,8 +71,7 @@ class Clients:
             for guarded in self._guarded.values():
                 await guarded.aclose()
             self._guarded.clear()
-            self._handlers.clear()
-            self._sdk.clear()
+            self._doors.clear()
 
 
 class ClientsByLoop:
@@ -97,7 +89,7 @@ class ClientsByLoop:
                 self._context = httpx.create_ssl_context()
             return self._context
 
-    async def client(self, litellm: LiteLLM, route: Route, send: Send) -> Any:  # noqa: ANN401 - LiteLLM takes either class
+    async def door(self, litellm: LiteLLM, send: Send) -> Any:  # noqa: ANN401 - of LiteLLM's class
         """Return what LiteLLM is to send with, in the running loop."""
         loop = asyncio.get_running_loop()
         found = self._clients.get(loop)
@@ -108,7 +100,7 @@ class ClientsByLoop:
                     del self._clients[old]
                 self._clients[loop] = found
             await found.keep()
-        return found.client(route, send)
+        return found.door(send)
 
     async def aclose(self) -> None:
         """Close the clients of the running loop."""
@@ -118,21 +110,36 @@ class ClientsByLoop:
             await found.aclose()
 
 
-def handler(litellm: LiteLLM, guarded: GuardedClient) -> Any:  # noqa: ANN401 - LiteLLM's class
-    """Return LiteLLM's HTTP handler around a guarded client.
+def door(litellm: LiteLLM, guarded: GuardedClient, send: Send) -> Any:  # noqa: ANN401 - of LiteLLM's class
+    """Return a client that LiteLLM accepts whichever way it reaches a provider.
 
-    Its `post` builds a fresh client and sends again when a connection fails; this one
-    has no second client to give.
+    Some providers go through LiteLLM's own HTTP handler, some through openai's client,
+    and some have moved from one to the other. Given the wrong one, LiteLLM silently makes
+    its own, which no exchange watches. So this is the one and shows the face of the other.
     """
     base: Any = litellm.handler
+    sdk = litellm.sdk(
+        api_key=send.key.reveal or NO_KEY,
+        base_url=send.api_base,
+        http_client=guarded,
+        max_retries=0,
+    )
     ready: list[GuardedClient] = [guarded]
 
-    class Handler(base):  # type: ignore[misc] # LiteLLM's class is untyped here
+    class Door(base):  # type: ignore[misc] # LiteLLM's class is untyped here
         def create_client(self, *_: object, **__: object) -> GuardedClient:
+            """Give the guarded client once.
+
+            The handler's `post` asks for a fresh one to send again when a connection failed.
+            """
             if not ready:
                 raise Stopped
             return ready.pop()
 
-    made = Handler()
+        def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever openai's client has
+            """Answer as openai's client what the handler does not have."""
+            return getattr(sdk, name)
+
+    made = Door()
     made.client = guarded  # set, not made: so the handler does not close it
     return made

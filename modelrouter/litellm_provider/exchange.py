@@ -28,11 +28,6 @@ __all__ = ["Exchange", "GuardedClient", "Stopped"]
 ERROR_BODY_BYTES = 65_536
 DRAIN_S = 0.05
 
-# Told the cost, as its own proxy tells it, LiteLLM does not work it out: at the start of a
-# stream it counts tokens for that, in the event loop, and for Llama names fetches a
-# tokenizer first. The catalogue's prices count, not this.
-PRICED = {"x-litellm-response-cost": "0"}
-
 KEY_HEADERS = ("api-key", "authorization", "x-api-key", "x-goog-api-key")
 
 # An in-house endpoint gets what its protocol needs. The rest is about us: organisation and
@@ -51,6 +46,11 @@ IN_HOUSE_HEADERS = frozenset(
         "user-agent",
     }
 )
+
+NO_USAGE: Mapping[str, Mapping[str, Json]] = {
+    "anthropic": {"usage": {"input_tokens": 0, "output_tokens": 0}},
+    "gemini": {"usageMetadata": {}},
+}
 
 
 class Stopped(Exception):  # noqa: N818 - never seen outside
@@ -80,6 +80,7 @@ class Exchange:
         self._key = key
         self._in_house = in_house
         self._stream = stream
+        self._dialect = dialect
         self._body: Body | None = None
         self.sent = False
         self.fault: Fault | None = None
@@ -132,11 +133,12 @@ class Exchange:
             request=response.request,
             extensions={"http_version": b"HTTP/1.1"},
         )
-        if not self._stream:
-            self.witness.whole(await watched.aread())
-            if self.witness.fault is not None:
-                raise self.stop(self.witness.fault)
-        return watched
+        if self._stream:
+            return watched
+        self.witness.whole(await watched.aread())
+        if self.witness.fault is not None:
+            raise self.stop(self.witness.fault)
+        return watched if self.witness.usage is not None else self._readable(watched)
 
     async def frames(self) -> list[dict[str, Json]]:
         """Return the next chunks of a stream; none when it is over.
@@ -179,6 +181,23 @@ class Exchange:
         if isinstance(error, httpx.TimeoutException):
             return Fault(kind=ErrorKind.TIMEOUT, billed=True)
         return Fault(kind=ErrorKind.INCOMPLETE, status=200, billed=True)
+
+    def _readable(self, response: httpx.Response) -> httpx.Response:
+        """Return an answer without usage in a form that LiteLLM reads.
+
+        Its adapters for Anthropic and Gemini fail without one. What they make of this is not
+        reported: usage is what the witness saw, and that is none.
+        """
+        filler = NO_USAGE.get(self._dialect)
+        if filler is None:
+            return response
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            json={**self.witness.frames[0], **filler},
+            request=response.request,
+            extensions=response.extensions,
+        )
 
     async def _error_body(self, response: httpx.Response) -> bytes:
         """Read as much of an error as its codes may need."""
@@ -289,5 +308,4 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
 def decoded(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a body whose encoding has been undone."""
     gone = {"content-encoding", "content-length", "set-cookie", "transfer-encoding"}
-    kept = {name: value for name, value in headers.items() if name.lower() not in gone}
-    return kept | PRICED
+    return {name: value for name, value in headers.items() if name.lower() not in gone}

@@ -24,7 +24,7 @@ __all__ = ["LiteLLM", "litellm_is_loaded", "load"]
 #   LITELLM_MODE: anything but DEV: no `.env`.
 #   LITELLM_LOG: no warnings on standard error while it imports.
 # HF_HUB_OFFLINE is left alone: huggingface_hub reads it once and would stay offline for the
-# host. It is not needed: no stream is read to where LiteLLM would count tokens.
+# host. `LiteLLM.settle` does what it would be set for.
 IMPORT_ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_LOG": "ERROR",
@@ -57,6 +57,21 @@ class LiteLLM:
         self.handler: Any = AsyncHTTPHandler
         self.sdk: type[openai.AsyncOpenAI] = openai.AsyncOpenAI
 
+    def settle(self, *, alone: bool) -> None:
+        """Change the two settings of LiteLLM that a call cannot bring along.
+
+        At the start of a stream LiteLLM counts the tokens of an empty text, in the event
+        loop, and for names like Llama's it fetches a tokenizer from the network for that:
+        24 seconds where there is none. It counts with its own one then. And it prints a
+        banner to standard output on errors; a host that uses LiteLLM itself may want that.
+
+        Args:
+            alone: Whether nobody has imported LiteLLM before.
+        """
+        self._module.disable_hf_tokenizer_download = True
+        if alone:
+            self._module.suppress_debug_info = True
+
     @property
     def redirected(self) -> bool:
         """Whether the process has LiteLLM send calls elsewhere, whatever their address.
@@ -86,9 +101,7 @@ def load() -> LiteLLM:
             with undisturbed() if first else nothing():
                 found = LiteLLM()
                 build_types()
-            if first:
-                # It prints a banner to standard output on errors.
-                found._module.suppress_debug_info = True  # noqa: SLF001 - one unit
+            found.settle(alone=first)
             _loaded = found
         return _loaded
 

@@ -163,7 +163,7 @@ class LiteLLMProvider:
             raise ProviderError(ErrorKind.INTERNAL)
         from modelrouter.litellm_provider.call import Call  # noqa: PLC0415 - imports httpx
 
-        client = None if route is None else await clients.client(litellm, route, send)
+        client = None if route is None else await clients.door(litellm, send)
         return Call(
             send, route=route, litellm=litellm, client=client, deadline=deadline, stream=stream
         )

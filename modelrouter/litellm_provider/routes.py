@@ -15,32 +15,68 @@ NO_KEY = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """How a provider is reached.
+    """How a provider answers.
 
     Attributes:
-        client: The class LiteLLM accepts as `client=` there: its own HTTP handler or
-            openai's client. Given the other one, it would use a client of its own.
         dialect: Wire format of the answers, a name of `witness.DIALECTS`.
+        native: Whether an answer is taken from the wire as it is. LiteLLM's stream wrapper
+            keeps the first of several choices only and loses log probabilities; where the
+            wire already is OpenAI-shaped, its translation is left aside.
     """
 
-    client: Literal["handler", "sdk"]
     dialect: Literal["anthropic", "gemini", "openai"] = "openai"
+    native: bool = False
 
-    @property
-    def native(self) -> bool:
-        """Whether the answer is OpenAI-shaped on the wire and is taken from there.
 
-        LiteLLM's stream wrapper keeps the first of several choices only and drops log
-        probabilities; its translation of what needs none is left aside.
-        """
-        return self.dialect == "openai"
-
+# Each of these is tested on the wire, plain and streamed: one request, through the guarded
+# client. OpenAI-compatible servers of one's own are `hosted_vllm` or `openai`.
+NATIVE = (
+    "custom_openai",
+    "docker_model_runner",
+    "hosted_vllm",
+    "llamafile",
+    "lm_studio",
+    "openai",
+    "xinference",
+)
+TRANSLATED = (
+    "azure_ai",
+    "baseten",
+    "cerebras",
+    "dashscope",
+    "databricks",
+    "deepinfra",
+    "deepseek",
+    "featherless_ai",
+    "fireworks_ai",
+    "friendliai",
+    "github",
+    "groq",
+    "huggingface",
+    "hyperbolic",
+    "lambda_ai",
+    "meta_llama",
+    "mistral",
+    "moonshot",
+    "nebius",
+    "novita",
+    "nvidia_nim",
+    "openrouter",
+    "perplexity",
+    "sambanova",
+    "together_ai",
+    "vercel_ai_gateway",
+    "volcengine",
+    "wandb",
+    "xai",
+    "zai",
+)
 
 ROUTES: Mapping[str, Route] = {
-    "anthropic": Route(client="handler", dialect="anthropic"),
-    "gemini": Route(client="handler", dialect="gemini"),
-    "hosted_vllm": Route(client="handler"),
-    "openai": Route(client="sdk"),
+    "anthropic": Route(dialect="anthropic"),
+    "gemini": Route(dialect="gemini"),
+    **dict.fromkeys(NATIVE, Route(native=True)),
+    **dict.fromkeys(TRANSLATED, Route()),
 }
 
 GUARDED_PROVIDERS = frozenset(ROUTES)

@@ -103,6 +103,16 @@ class Evidence(Provenance):
 Quality = Annotated[Evidence, BeforeValidator(_asserted, json_schema_input_type=float | Evidence)]
 
 
+def _for_every_task(value: object) -> object:
+    return value if isinstance(value, Mapping) else {"*": value}
+
+
+QualityTable = Annotated[
+    dict[Name, Quality],
+    BeforeValidator(_for_every_task, json_schema_input_type=float | dict[str, Quality]),
+]
+
+
 class Endpoint(Shape):
     """Where and how a model is reached. Keys never stand in YAML."""
 
@@ -135,7 +145,7 @@ class ModelEntry(Provenance):
     max_output: PositiveCount | None = None
     price: Prices | None = None
     latency: Latency = Latency()
-    quality: dict[Name, Quality] = Field(default_factory=dict[str, Evidence])
+    quality: QualityTable = Field(default_factory=dict[str, Evidence])
     endpoint: Endpoint | None = None
     retires: Day | None = None
 

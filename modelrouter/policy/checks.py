@@ -17,7 +17,7 @@ __all__ = ["check_models", "check_policy", "check_sets"]
 PARTITION_WORDS = frozenset({"label", "policy", "task", "tenant"})
 CLAUSES: dict[str, tuple[str | None, frozenset[str]]] = {
     "forbid": (None, frozenset({"models"})),
-    "require": ("models", frozenset({"models"})),
+    "require": (None, frozenset({"models"})),
     "permit": ("models", frozenset({"models"})),
     "floor": ("set", frozenset({"models", "set"})),
     "obligate": ("do", frozenset({"models", "do"})),

@@ -16,12 +16,16 @@ from modelrouter.testing.behaviour import (
     truncate,
 )
 from modelrouter.testing.loopback import LoopbackServer, Received
+from modelrouter.testing.scripted import ManualClock, ScriptedProvider, Turn
 
 __all__ = [
     "Behaviour",
     "LoopbackServer",
+    "ManualClock",
     "Received",
+    "ScriptedProvider",
     "Tokens",
+    "Turn",
     "answer",
     "drop",
     "empty",

@@ -103,6 +103,7 @@ def openai_reply(request: dict[str, Json], script: Script) -> Reply:
     whole: dict[str, Json] = {
         **head,
         "object": "chat.completion",
+        "service_tier": "default",
         "choices": [{"index": 0, "message": openai_message(script), **openai_finish(script)}],
     }
     if usage is not None:
