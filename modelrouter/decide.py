@@ -62,7 +62,8 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     sizes = sizes_of(request, subject.task, engine)
     guarded = guard(subject, engine)
     unable = capability_removals(request, sizes, engine, snapshot.down)
-    eligible = guarded.eligible & ~engine.table.not_chat
+    chats = engine.everything & ~engine.table.not_chat
+    eligible = guarded.eligible & chats
     able = eligible & ~union(unable)
     metered = meter(
         subject, able, sizes, limits=request.limits, engine=engine, spent=snapshot.spent
@@ -74,7 +75,7 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     refused = unfulfilled(standing, obliged, asked.label, snapshot.unfulfillable, engine.memory)
     left = standing & ~union(refused)
     removals = (*guarded.removals, *unable, *metered.removals, *floored.removals, *refused)
-    stage = emptied_at(guarded, engine, (eligible, able, funded, standing, left))
+    stage, entered = emptied_at(guarded, (chats, eligible, able, funded, standing, left))
     objective, goals = choose_objective(subject, engine)
     quality = engine.table.quality[subject.task]
     return Decision(
@@ -97,7 +98,7 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
         task=subject.task,
         warnings=(*metered.warnings, *floored.warnings),
         deny_stage=stage,
-        rules=rules_of_denial(stage, removals)
+        rules=rules_of_denial(stage, removals, entered)
         if stage
         else rules_of_route(guarded, floored.matched, obliged, left),
         unclassified=doubts(asked) if stage == "unclassified" else (),
@@ -143,21 +144,32 @@ def shares_spent(snapshot: Snapshot) -> Mapping[str, Decimal]:
     }
 
 
-def emptied_at(guarded: Guarded, engine: Engine, sets: tuple[int, ...]) -> str | None:
-    """Return the first stage after which no model was left, or None."""
-    stages = ("guard", "capability", "budget", "floor", "obligation")
-    stage = next((name for name, left in zip(stages, sets, strict=True) if not left), None)
-    chats = engine.everything & ~engine.table.not_chat
-    if stage == "guard" and chats & ~guarded.definite:
-        return "unclassified"
-    return stage
+STAGES = ("guard", "capability", "budget", "floor", "obligation")
 
 
-def rules_of_denial(stage: str, removals: Sequence[Removal]) -> tuple[str, ...]:
-    """Return the clauses that emptied the set."""
+def emptied_at(guarded: Guarded, sets: Sequence[int]) -> tuple[str | None, int]:
+    """Return the stage after which no model was left, and the models that entered it.
+
+    Args:
+        guarded: What the guard left.
+        sets: The models before the first stage and after each.
+    """
+    for stage, entered, left in zip(STAGES, sets, sets[1:], strict=False):
+        if not left:
+            rests_on_unknown = stage == "guard" and entered & ~guarded.definite
+            return "unclassified" if rests_on_unknown else stage, entered
+    return None, 0
+
+
+def rules_of_denial(stage: str, removals: Sequence[Removal], entered: int) -> tuple[str, ...]:
+    """Return the clauses that emptied the set: those that removed a model which was left."""
     wanted = "guard" if stage == "unclassified" else stage
-    reasons = [part.reason for part in removals if part.reason.stage == wanted]
-    return tuple(sorted({reason.rule.id for reason in reasons if reason.rule.id is not None}))
+    found = {
+        part.reason.rule.id
+        for part in removals
+        if part.reason.stage == wanted and part.models & entered
+    }
+    return tuple(sorted(name for name in found if name is not None))
 
 
 def rules_of_route(

@@ -9,29 +9,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from modelrouter.decision import RuleRef
 from modelrouter.errors import PolicyError, Problem
-from modelrouter.policy.bundle import Bundle, digest_of
-from modelrouter.policy.catalogue import Catalog, ModelEntry
-from modelrouter.policy.checks import check_models, check_policy, check_sets
+from modelrouter.folders import inside, is_companion, is_folder, is_there, yaml_files
+from modelrouter.policy.bundle import Bundle, digest_of, places_of
+from modelrouter.policy.catalogue import Catalog
+from modelrouter.policy.checks import check_policy
 from modelrouter.policy.document import Policy
-from modelrouter.policy.findings import Findings, did_you_mean, validate
-from modelrouter.policy.matchers import ModelMatcher
-from modelrouter.policy.shapes import Shape
+from modelrouter.policy.findings import Findings, did_you_mean
+from modelrouter.policy.kinds import KINDS, document_of, entry_of, kind_of, note_wrong_kind
+from modelrouter.policy.model_checks import (
+    check_models,
+    check_only_here,
+    check_set_cycles,
+    check_sets,
+    merge_sets,
+)
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.suite_checks import check_properties, check_tests
 from modelrouter.policy.vocabulary import Vocabulary, vocabulary_of
 from modelrouter.yamlsource import Source, read_file, read_text
 
-ShapeT = TypeVar("ShapeT", bound=Shape)
+__all__ = ["Inspection", "inspect", "load", "load_text"]
 
-__all__ = ["inspect", "load", "load_text"]
-
-SUFFIXES = frozenset({".yaml", ".yml"})
 FILES_AT_MOST = 200
-KINDS = ("Policy", "Catalog", "PolicyTest", "Properties")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What came of reading a policy.
+
+    Attributes:
+        bundle: The policy, or None if it does not load.
+        problems: Everything found, by file, line and column.
+        readable: Whether there was a policy document to speak of. False if the path does not
+            exist or may not be read, if the file is empty, binary or too large, and if the
+            folder holds no policy or several. Broken YAML and a misspelt kind are readable.
+    """
+
+    bundle: Bundle | None
+    problems: tuple[Problem, ...]
+    readable: bool
 
 
 def load(path: str | Path) -> Bundle:
@@ -40,10 +58,10 @@ def load(path: str | Path) -> Bundle:
     Raises:
         PolicyError: With every problem found; nothing is loaded.
     """
-    bundle, problems = inspect(path)
-    if bundle is None:
-        raise PolicyError([part for part in problems if part.severity == "error"])
-    return bundle
+    found = inspect(path)
+    if found.bundle is None:
+        raise PolicyError([part for part in found.problems if part.severity == "error"])
+    return found.bundle
 
 
 def load_text(text: str, *, file: str = "policy.yaml") -> Bundle:
@@ -60,15 +78,17 @@ def load_text(text: str, *, file: str = "policy.yaml") -> Bundle:
     return bundle
 
 
-def inspect(path: str | Path) -> tuple[Bundle | None, tuple[Problem, ...]]:
-    """Return the policy, or None if it does not load, and every problem found."""
+def inspect(path: str | Path) -> Inspection:
+    """Return the policy at `path`, or why it does not load, with every problem found."""
     reading = Reading(shown=str(path))
     main = reading.find_policy(Path(path))
-    if main is None:
-        return None, reading.findings.ordered()
-    source, file = main
-    bundle = reading.bundle(source, folder=file.parent)
-    return bundle, reading.findings.ordered()
+    bundle = None if main is None else reading.bundle(main[0], folder=main[1].parent)
+    if main is not None:
+        readable = main[0].readable
+    else:  # a folder: a document of no known kind could have been the policy
+        sources = reading.sources.values()
+        readable = any(part.readable and kind_of(part) is None for part in sources)
+    return Inspection(bundle=bundle, problems=reading.findings.ordered(), readable=readable)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,115 +106,83 @@ class Reading:
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
 
     def read(self, file: Path) -> Source:
-        """Return the document in `file`, noting what reading it found."""
+        """Return the document in `file`."""
         if file not in self.sources:
             self.sources[file] = read_file(file)
         return self.sources[file]
 
-    def note(self, source: Source) -> None:
-        """Take over the problems found while reading a document that belongs here."""
-        self.findings.problems.extend(source.problems)
+    def files(self, folder: Path) -> tuple[Path, ...]:
+        """Return the YAML files of a folder by name, or nothing after noting why not."""
+        try:
+            found = yaml_files(folder)
+        except OSError:
+            self.note_folder("MR000", "the folder cannot be listed", "check its access rights")
+            return ()
+        if len(found) > FILES_AT_MOST:
+            message = f"the folder holds {len(found)} YAML files, more than {FILES_AT_MOST}"
+            self.note_folder("MR001", message, "give the policy a folder of its own")
+            return ()
+        return found
+
+    def note_folder(self, code: str, message: str, hint: str) -> None:
+        """Note a problem of the path itself."""
+        problem = Problem(code=code, file=self.shown, message=message, hint=hint)
+        self.findings.problems.append(problem)
 
     def find_policy(self, path: Path) -> tuple[Source, Path] | None:
         """Return the policy document at `path`, or None after noting why there is none."""
-        if not path.is_dir():
+        if not is_folder(path):
             return self.read(path), path
-        files = sorted(part for part in path.iterdir() if part.suffix in SUFFIXES)
         policies: list[tuple[Source, Path]] = []
-        for file in files[:FILES_AT_MOST]:
+        for file in self.files(path):
             source = self.read(file)
             kind = kind_of(source)
             if kind == "Policy":
                 policies.append((source, file))
             elif kind is None:
-                self.note_unreadable(source)
+                self.note_unknown(source)
         if len(policies) == 1:
             return policies[0]
-        if not policies and self.findings.failed:
-            return None
-        names = ", ".join(file.name for _, file in policies)
-        self.findings.problems.append(
-            Problem(
-                code="MR012",
-                file=self.shown,
-                message=(
-                    f"the folder holds {len(policies)} policies: {names}"
-                    if policies
-                    else "the folder holds no `kind: Policy`"
-                ),
-                hint="a policy folder holds exactly one; name the file instead"
-                if policies
-                else "name a folder or file with one",
-            )
-        )
+        if policies:
+            names = ", ".join(file.name for _, file in policies)
+            message = f"the folder holds {len(policies)} policies: {names}"
+            self.note_folder("MR012", message, "a policy folder holds one; name the file instead")
+        elif not self.findings.failed:
+            message = "the folder holds no `kind: Policy`"
+            self.note_folder("MR012", message, "name a folder or file with one")
         return None
 
-    def note_unreadable(self, source: Source) -> None:
+    def note_unknown(self, source: Source) -> None:
         """Note a document of the folder that cannot be read or says no kind."""
-        self.note(source)
+        self.findings.problems.extend(source.problems)
         if not any(part.severity == "error" for part in source.problems):
-            self.wrong_kind(source, KINDS)
-
-    def wrong_kind(self, source: Source, wanted: tuple[str, ...]) -> None:
-        """Note a document of an unknown or unexpected kind."""
-        data = source.data
-        if not isinstance(data, Mapping):
-            self.findings.add(
-                source, (), "MR012", "the document is not a mapping", hint="begin with `kind:`"
-            )
-            return
-        kind = data.get("kind")
-        expected = " or ".join(f"`{name}`" for name in wanted)
-        if kind is None:
-            self.findings.add(source, (), "MR012", f"no `kind`; expected {expected}")
-            return
-        self.findings.add(
-            source,
-            ("kind",),
-            "MR012",
-            f"kind `{kind}` where {expected} is expected",
-            hint=did_you_mean(str(kind), wanted, listed=False),
-        )
-
-    def document(self, source: Source, kind: str, shape: type[ShapeT]) -> ShapeT | None:
-        """Return the validated document of one kind, or None after noting why not."""
-        self.note(source)
-        if any(part.severity == "error" for part in source.problems):
-            return None
-        if kind_of(source) != kind:
-            self.wrong_kind(source, (kind,))
-            return None
-        return validate(shape, source, self.findings)
+            note_wrong_kind(source, KINDS, self.findings)
 
     def bundle(self, source: Source, *, folder: Path | None) -> Bundle | None:
         """Return the bundle around a policy document, or None after noting why not."""
-        policy = self.document(source, "Policy", Policy)
+        policy = document_of(source, "Policy", Policy, self.findings)
         if policy is None:
             return None
-        catalogs = self.catalogs(policy, source, folder)
+        found = self.catalogs(policy, source, folder)
+        catalogs = {name: catalog for name, (_, catalog) in found.items()}
         models = policy.models + tuple(
-            entry for _, catalog in catalogs.values() for entry in catalog.models
+            entry for catalog in catalogs.values() for entry in catalog.models
         )
-        sets = dict(policy.sets)
-        for part, catalog in catalogs.values():
-            self.merge_sets(sets, catalog.sets, part)
         if not models and not self.findings.failed:
-            self.findings.add(
-                source,
-                (),
-                "MR020",
-                "the policy knows no model",
-                hint="give `models:` inline or name a catalogue under `catalogs:`",
-            )
+            hint = "give `models:` inline or name a catalogue under `catalogs:`"
+            self.findings.add(source, (), "MR020", "the policy knows no model", hint=hint)
+        sets = dict(policy.sets)
+        for part, catalog in found.values():
+            merge_sets(sets, catalog.sets, part, self.findings)
         words = vocabulary_of(policy, models, sets)
-        self.check(policy, source, catalogs, words)
+        self.check(policy, source, found, words)
         tests, properties = self.suites(source, folder, words)
         if self.findings.failed:
             return None
         return Bundle(
             path=self.shown,
             policy=policy,
-            catalogs={name: catalog for name, (_, catalog) in catalogs.items()},
+            catalogs=catalogs,
             models=models,
             sets=sets,
             words=words,
@@ -202,12 +190,7 @@ class Reading:
             properties=properties,
             places=places_of(policy, source),
             problems=self.findings.ordered(),
-            digest=digest_of(
-                policy,
-                {name: catalog for name, (_, catalog) in catalogs.items()},
-                tests,
-                properties,
-            ),
+            digest=digest_of(policy, catalogs, tests, properties),
         )
 
     def check(
@@ -225,34 +208,9 @@ class Reading:
         for part, catalog in catalogs.values():
             check_models(catalog.models, part, words, self.findings)
             check_sets(catalog.sets, part, words, self.findings)
-            self.check_across(catalog.models, part, seen)
-
-    def check_across(self, models: tuple[ModelEntry, ...], source: Source, seen: set[str]) -> None:
-        """Note models that another document declares too."""
-        for place, entry in enumerate(models):
-            if entry.id in seen:
-                self.findings.add(
-                    source,
-                    ("models", place, "id"),
-                    "MR110",
-                    f"model `{entry.id}` is declared in another document too",
-                )
-        seen.update(entry.id for entry in models)
-
-    def merge_sets(
-        self, sets: dict[str, ModelMatcher], more: Mapping[str, ModelMatcher], source: Source
-    ) -> None:
-        """Add a catalogue's sets, noting names that stand in two documents."""
-        for name, matcher in more.items():
-            if name in sets:
-                self.findings.add(
-                    source,
-                    ("sets", name),
-                    "MR110",
-                    f"set `{name}` is declared in another document too",
-                    key=True,
-                )
-            sets[name] = matcher
+            check_only_here(catalog.models, part, seen, self.findings)
+        sets = [(catalog.sets, part) for part, catalog in catalogs.values()]
+        check_set_cycles([(policy.sets, source), *sets], words, self.findings)
 
     def catalogs(
         self, policy: Policy, source: Source, folder: Path | None
@@ -261,30 +219,21 @@ class Reading:
         found: dict[str, tuple[Source, Catalog]] = {}
         for place, name in enumerate(policy.catalogs):
             file = inside(folder, name)
-            if file is None or name in found:
-                self.findings.add(
-                    source,
-                    ("catalogs", place),
-                    "MR020",
-                    f"catalogue `{name}` is named twice"
-                    if name in found
-                    else f"catalogue `{name}` lies outside the policy's folder",
-                    hint="a catalogue lies in the policy's own folder",
-                )
+            if name in policy.catalogs[:place]:
+                problem = "is named twice", "name it once"
+            elif file is None:
+                hint = "a catalogue lies in the policy's own folder"
+                problem = "lies outside the policy's folder", hint
+            elif not is_there(file):
+                problem = "does not exist", f"looked in {folder}"
+            else:
+                part = self.read(file)
+                catalog = document_of(part, "Catalog", Catalog, self.findings)
+                if catalog is not None:
+                    found[name] = (part, catalog)
                 continue
-            if not file.is_file():
-                self.findings.add(
-                    source,
-                    ("catalogs", place),
-                    "MR020",
-                    f"catalogue `{name}` does not exist",
-                    hint=f"looked in {folder}",
-                )
-                continue
-            part = self.read(file)
-            catalog = self.document(part, "Catalog", Catalog)
-            if catalog is not None:
-                found[name] = (part, catalog)
+            message, hint = f"catalogue `{name}` {problem[0]}", problem[1]
+            self.findings.add(source, ("catalogs", place), "MR020", message, hint=hint)
         return found
 
     def suites(
@@ -295,15 +244,14 @@ class Reading:
         properties: dict[str, Properties] = {}
         if folder is None:
             return tests, properties
-        main = Path(source.file).name
-        for file, part in self.companions(folder, main):
+        for file, part in self.companions(folder, Path(source.file).name):
             if kind_of(part) == "PolicyTest":
-                suite = self.document(part, "PolicyTest", PolicyTest)
+                suite = document_of(part, "PolicyTest", PolicyTest, self.findings)
                 if suite is not None:
                     check_tests(suite, part, words, self.findings)
                     tests[file.name] = suite
             else:
-                claims = self.document(part, "Properties", Properties)
+                claims = document_of(part, "Properties", Properties, self.findings)
                 if claims is not None:
                     check_properties(claims, part, words, self.findings)
                     properties[file.name] = claims
@@ -311,47 +259,18 @@ class Reading:
 
     def companions(self, folder: Path, main: str) -> Iterator[tuple[Path, Source]]:
         """Yield the test and property documents of the folder that name the policy."""
-        files = sorted(part for part in folder.iterdir() if part.suffix in SUFFIXES)
-        for file in files[:FILES_AT_MOST]:
-            if file.name == main:
-                continue
+        files = self.files(folder)
+        for file in files:
             source = self.read(file)
-            if kind_of(source) in {"PolicyTest", "Properties"} and names(source, main):
-                yield file, source
-
-
-def kind_of(source: Source) -> str | None:
-    """Return the `kind` of a document, or None where it has no known one."""
-    data = source.data
-    kind = data.get("kind") if isinstance(data, Mapping) else None
-    return kind if isinstance(kind, str) and kind in KINDS else None
-
-
-def names(source: Source, main: str) -> bool:
-    """Whether a test or property document is about the policy file `main`."""
-    data = source.data
-    target = data.get("policy") if isinstance(data, Mapping) else None
-    return not isinstance(target, str) or Path(target).name == main
-
-
-def inside(folder: Path | None, name: str) -> Path | None:
-    """Return the file `name` of a folder, or None if it would lie outside."""
-    if folder is None or Path(name).is_absolute():
-        return None
-    file = (folder / name).resolve()
-    return folder / name if file.is_relative_to(folder.resolve()) else None
-
-
-def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
-    """Return where every rule, budget and fact stands."""
-    found: dict[tuple[str, str], RuleRef] = {}
-
-    def note(section: str, name: str, line: int) -> None:
-        found[section, name] = RuleRef(id=name, file=source.file, line=line)
-
-    for section in ("rules", "budgets", "objectives", "runtime"):
-        for place, part in enumerate(getattr(policy, section)):
-            note(section, part.id, source.position((section, place))[0])
-    for name in policy.facts:
-        note("facts", name, source.position(("facts", name), key=True)[0])
-    return found
+            if kind_of(source) in {"PolicyTest", "Properties"}:
+                target = entry_of(source, "policy")
+                name = Path(target).name if isinstance(target, str) else main
+                if name == main:
+                    yield file, source
+                elif name not in {other.name for other in files}:
+                    # A misspelt name would otherwise take the tests out of every run.
+                    message = f"there is no policy `{name}` in this folder"
+                    hint = did_you_mean(name, [main])
+                    self.findings.add(source, ("policy",), "MR020", message, hint=hint)
+            elif kind_of(source) is None and is_companion(file.name):
+                self.note_unknown(source)

@@ -9,14 +9,16 @@ deadlines and cancellation hold for synchronous calls too.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
+import inspect
 import os
 import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["AsyncPace", "BlockingPace", "Pace", "Stepped", "step"]
@@ -99,30 +101,68 @@ class AsyncPace:
         return id(asyncio.get_running_loop())
 
 
-@dataclass(slots=True, kw_only=True)
 class LoopThread:
     """An event loop in a daemon thread; a forked child starts its own."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    loop: asyncio.AbstractEventLoop | None = None
-    owner: int = 0
+    __slots__ = ("lock", "loop", "owner", "thread")
+
+    def __init__(self) -> None:
+        self.lock: threading.Lock = threading.Lock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread: threading.Thread | None = None
+        self.owner: int = 0
 
     def get(self) -> asyncio.AbstractEventLoop:
-        """Return the loop, starting it on first use in this process."""
-        if self.loop is not None and self.owner == os.getpid():
-            return self.loop
+        """Return the loop, starting it on first use in this process.
+
+        Raises:
+            RuntimeError: The caller runs on this very loop, and would wait for itself.
+        """
         with self.lock:
             if self.loop is None or self.owner != os.getpid():
-                loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=loop.run_forever, name="modelrouter-loop", daemon=True
-                ).start()
-                self.loop, self.owner = loop, os.getpid()
+                self.start()
+            if self.loop is None or threading.current_thread() is self.thread:
+                message = "a synchronous call on the router's own event loop would never end"
+                raise RuntimeError(message)
             return self.loop
+
+    def start(self) -> None:
+        """Start the loop in a thread of its own."""
+        self.loop, self.owner = asyncio.new_event_loop(), os.getpid()
+        self.thread = threading.Thread(target=self.serve, name="modelrouter-loop", daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        """Run the loop until it is stopped, then let what runs on it clean up."""
+        if self.loop is None:
+            return
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            pending = asyncio.all_tasks(self.loop)
+            for task in pending:
+                task.cancel()
+            if pending:
+                self.loop.run_until_complete(asyncio.wait(pending, timeout=GRACE_S))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    def stop(self) -> None:
+        """Stop the loop when the process ends, so that its connections close."""
+        if self.loop is not None and self.thread is not None and self.owner == os.getpid():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self.thread.join(GRACE_S)
+
+    def forget(self) -> None:
+        """Forget the parent's loop in a forked child, whose lock may be held for ever."""
+        self.lock = threading.Lock()
 
 
 BACKGROUND = LoopThread()
-os.register_at_fork(after_in_child=lambda: setattr(BACKGROUND, "lock", threading.Lock()))
+atexit.register(BACKGROUND.stop)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=BACKGROUND.forget)
 
 
 class BlockingPace:
@@ -136,11 +176,18 @@ class BlockingPace:
 
     async def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
         """Return what `work` returns on the background loop."""
-        task = asyncio.run_coroutine_threadsafe(AsyncPace().run(work, timeout_s=timeout_s), loop())
+        target = loop()
         try:
-            return task.result(timeout_s + GRACE_S)
+            task = asyncio.run_coroutine_threadsafe(
+                AsyncPace().run(work, timeout_s=timeout_s), target
+            )
+            try:
+                return task.result(timeout_s + GRACE_S)
+            finally:
+                task.cancel()  # no effect once it is done; frees the connection on Ctrl-C
         finally:
-            task.cancel()  # no effect once it is done; frees the connection on Ctrl-C
+            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()  # interrupted before the loop came to it
 
     async def pull(
         self, source: AsyncGenerator[T, None], *, deadline: float

@@ -67,17 +67,8 @@ def run_case(
 
 def differences(expected: Expected, decision: Decision, engine: Engine) -> Iterator[str]:
     """Yield every way in which a decision is not what a test expects."""
-    exact: tuple[tuple[str, object, object], ...] = (
-        ("decision", expected.decision, decision.outcome),
-        ("model", expected.model, decision.model),
-        ("deny_stage", expected.deny_stage, decision.deny_stage),
-    )
-    for name, wanted, found in exact:
-        if wanted is not None and wanted != found:
-            yield f"{name}: expected {wanted}, got {found}"
+    yield from exact_differences(expected, decision)
     order = tuple(part.model for part in decision.candidates)
-    if expected.models_in_order is not None and expected.models_in_order != order:
-        yield f"models_in_order: expected {listed(expected.models_in_order)}, got {listed(order)}"
     for name, wanted_names, found_names in (
         ("rules", expected.rules, decision.rules),
         ("warnings", expected.warnings, decision.warnings),
@@ -96,20 +87,50 @@ def differences(expected: Expected, decision: Decision, engine: Engine) -> Itera
                 yield f"only_hosting: {model} is {hosting[model]}"
 
 
+def exact_differences(expected: Expected, decision: Decision) -> Iterator[str]:
+    """Yield what differs of that which a test states exactly."""
+    exact: tuple[tuple[str, object, object], ...] = (
+        ("decision", expected.decision, decision.outcome),
+        ("model", expected.model, decision.model),
+        ("deny_stage", expected.deny_stage, decision.deny_stage),
+    )
+    for name, wanted, found in exact:
+        if wanted is not None and wanted != found:
+            yield f"{name}: expected {wanted}, got {shown(found)}"
+    order = tuple(part.model for part in decision.candidates)
+    if expected.models_in_order is not None and expected.models_in_order != order:
+        yield f"models_in_order: expected {listed(expected.models_in_order)}, got {listed(order)}"
+
+
 def obligation_differences(expected: Expected, decision: Decision) -> Iterator[str]:
     """Yield the obligations of the first candidate that a test misses."""
-    if expected.obligations is None:
+    asked = expected.obligations
+    if asked is None:
         return
     if not decision.candidates:
         yield "obligations: expected some, but no model is a candidate"
         return
     found = decision.candidates[0].obligations
-    for name in expected.obligations.model_fields_set:
-        wanted = getattr(expected.obligations, name)
-        got = getattr(found, name)
-        fits = set(wanted) <= set(got) if isinstance(wanted, tuple) else wanted == got
-        if not fits:
-            yield f"obligations.{name}: expected {wanted}, got {got}"
+    scalars = (
+        ("trace", asked.trace, found.trace),
+        ("cache", asked.cache, found.cache),
+        ("log", asked.log, found.log),
+    )
+    for name, wanted, got in scalars:
+        if wanted is not None and wanted != got:
+            yield f"obligations.{name}: expected {wanted}, got {shown(got)}"
+    for name, wanted_names, found_names in (
+        ("redact", asked.redact, found.redact),
+        ("approval", asked.approval, found.approval),
+    ):
+        lacking = [part for part in wanted_names or () if part not in found_names]
+        if lacking:
+            yield f"obligations.{name}: expected {listed(lacking)} among {listed(found_names)}"
+
+
+def shown(value: object) -> str:
+    """Return a value as people read it."""
+    return "nothing" if value is None else str(value)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -235,13 +235,12 @@ class Case:
         """Return the quality that floors and objectives compare."""
         evidence = model.get("quality") or {}
         evidence = evidence if isinstance(evidence, dict) else {"*": evidence}
-        for record in (evidence.get(self.task), evidence.get("*")):
-            if isinstance(record, dict) and not self.expired(record):
-                column = self.defaults.get("compare_quality", "lower")
-                return number(record[column]) if column in record else None
-            if record is not None and not isinstance(record, dict):
-                return number(record)
-        return None
+        record = evidence[self.task] if self.task in evidence else evidence.get("*")
+        if not isinstance(record, dict):
+            return None if record is None else number(record)
+        column = self.defaults.get("compare_quality", "lower")
+        known = column in record and not self.expired(record)
+        return number(record[column]) if known else None
 
     def ttft(self, model: Json) -> Fraction | None:
         """Return the p95 of the time to the first token, in ms."""
@@ -301,7 +300,8 @@ def decide(policy: Json, catalogue: list[Json], request: Json, at: datetime.date
             return denial(stage, {model: [(stage, None)] for model in reasons}, warnings)
 
     deny_stage: str | None = None
-    left = catalogue
+    # Models of another role take no part in chats; they only show among the exclusions.
+    left = [m for m in catalogue if m.get("role", "chat") == "chat"]
     for stage in ("guard", "capability", "budget", "floor"):
         if stage == "guard":
             unclassified = guard(case, rules, catalogue, reasons)
@@ -313,11 +313,18 @@ def decide(policy: Json, catalogue: list[Json], request: Json, at: datetime.date
             lowered_to = meter(case, left, reasons, warnings)
         else:
             floors(case, rules, catalogue, lowered_to, reasons, warnings)
+        entered = left
         left = [m for m in left if not reasons[m["id"]]]
-        if not left and deny_stage is None:
+        if entered and not left:
             deny_stage = "unclassified" if stage == "guard" and unclassified else stage
+            emptied = {m["id"] for m in entered}
     if deny_stage is not None:
-        return denial(deny_stage, reasons, warnings)
+        found = denial(deny_stage, reasons, warnings)
+        named = "guard" if deny_stage == "unclassified" else deny_stage
+        found["rules"] = sorted(
+            {r for m in emptied for s, r in reasons[m] if s == named and r is not None}
+        )
+        return found
 
     return route(case, policy, rules, left, reasons, warnings)
 
@@ -458,6 +465,7 @@ def meter(case: Case, left: list[Json], reasons: Json, warnings: list[str]) -> l
         elif budget["on_exceed"] == "warn":
             dropped = []
         elif over:
+            dropped += over  # also inside degrade_to: a limit is a limit
             warnings.append(f"{budget['id']}:degraded")
             lowered_to += [budget["degrade_floor"]] if "degrade_floor" in budget else []
             if "degrade_to" in budget:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -66,7 +66,7 @@ def transmissions(receipt: Receipt, model: str) -> int:
 
 
 @contextmanager
-def stand_in(model: str, upstream: str) -> Iterator[ClosedSide]:
+def stand_in(model: str, upstream: str) -> Generator[ClosedSide, None, None]:
     """Run the stand-in for a closed model.
 
     Args:

@@ -6,13 +6,14 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelrouter.arguments import CallArguments
 from modelrouter.decision import Decision
 from modelrouter.demo.closed import ClosedSide, stand_in
 from modelrouter.demo.local_model import LocalModel
@@ -109,11 +110,12 @@ class Session:
         reply: Reply | None = None
         failure: PolicyDenied | BudgetExceeded | CallFailed | None = None
         started = time.monotonic()
-        timeout = min(CALL_S, left_s(self.ends))
+        arguments: CallArguments = {
+            **step.arguments,
+            "timeout": min(CALL_S, left_s(self.ends)),
+        }
         try:
-            reply = self.router.completion(
-                [{"role": "user", "content": step.prompt}], timeout=timeout, **step.arguments
-            )
+            reply = self.router.completion([{"role": "user", "content": step.prompt}], **arguments)
         except (PolicyDenied, BudgetExceeded, CallFailed) as error:
             failure = error
         seconds = time.monotonic() - started
@@ -130,7 +132,9 @@ class Session:
 
 
 @contextmanager
-def opened(*, simulate: bool, on_progress: Callable[[float], None]) -> Iterator[Session]:
+def opened(
+    *, simulate: bool, on_progress: Callable[[float], None]
+) -> Generator[Session, None, None]:
     """Start both sides and the router; leaving the block ends every process.
 
     Args:

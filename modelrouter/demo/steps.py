@@ -63,22 +63,16 @@ STEPS = (
         name="quality-floor",
         title="Code has a quality floor that only the closed model reaches",
         prompt=CODE,
-        # No `temperature`: models that reason refuse it. 256 tokens is all that home/small
-        # writes, so that nothing but the floor tells the two apart.
-        arguments={
-            "sensitivity": "public",
-            "task": "code",
-            "max_tokens": 256,
-            "reasoning_effort": "minimal",
-        },
+        # 256 tokens is all that home/small writes: nothing but the floor tells the two apart.
+        arguments={"sensitivity": "public", "task": "code", "temperature": 0, "max_tokens": 256},
         said='sensitivity="public", task="code"',
     ),
     Step(
         name="budget",
-        title="The same with a long answer could cost more than a call may",
+        title="The same with two long answers could cost more than a call may",
         prompt=CODE,
-        arguments={"sensitivity": "public", "task": "code", "max_tokens": 8000},
-        said='sensitivity="public", task="code", max_tokens=8000',
+        arguments={"sensitivity": "public", "task": "code", "n": 2, "max_tokens": 30_000},
+        said='sensitivity="public", task="code", n=2, max_tokens=30000',
     ),
     Step(
         name="repeat",
@@ -99,7 +93,7 @@ STEPS = (
         name="public-without-its-server",
         title="A public call falls over to the closed model",
         prompt=SPIDER,
-        arguments={"sensitivity": "public", "max_tokens": 256},
+        arguments={"sensitivity": "public", **GREEDY},
         said='sensitivity="public"',
         killed=True,
     ),

@@ -86,7 +86,8 @@ def meter(
             if clause.budget.degrade_floor is not None:
                 floors.append(clause.budget.degrade_floor)
             removals += restrict(clause, able, gone)
-        elif action == "deny" and over:
+        if action != "warn" and over:
+            # Also inside `degrade_to`: a limit is a limit.
             removals.append(refusal(clause, over, gone))
         if action != "warn" and boundless:
             removals.append(unbounded(clause.ref, boundless, clause.budget.id))

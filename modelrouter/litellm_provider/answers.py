@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelrouter.ports import Chunk, Completion
 from modelrouter.values import Json, Usage
 
-__all__ = ["Assembly", "as_chunk", "as_one_chunk", "plain", "refusal", "usage_chunk", "whole_payload"]
+__all__ = [
+    "Assembly",
+    "as_chunk",
+    "as_one_chunk",
+    "plain",
+    "refusal",
+    "usage_chunk",
+    "whole_payload",
+]
 
 # The message fields of OpenAI's schema, and the reasoning that its relatives add. LiteLLM
 # puts more on its objects; that is about LiteLLM.
@@ -30,23 +38,23 @@ NO_HEAD: dict[str, Json] = {"id": "", "created": 0, "model": ""}
 HEAD_FIELDS = ("id", "created", "model", "system_fingerprint", "service_tier")
 
 
-def plain(value: object) -> Any:  # noqa: ANN401 - JSON in LiteLLM's eyes
-    """Copy mappings to dicts and sequences to lists: LiteLLM changes what it is given."""
+def plain(value: Json | Mapping[str, Json]) -> Any:  # noqa: ANN401 - JSON in LiteLLM's eyes
+    """Copy mappings and lists to fresh dicts and lists: LiteLLM changes what it is given."""
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list):
         return [plain(part) for part in value]
     return value
 
 
 def whole_payload(answer: Mapping[str, Json], usage: Usage | None) -> dict[str, Json]:
     """Return a plain answer as a `chat.completion` with the fields of OpenAI's schema."""
-    choices: list[Json] = [
-        shaped(choice) | {"message": {"content": None, **fields(choice.get("message"))}}
-        for choice in objects(answer.get("choices"))
-    ]
-    payload: dict[str, Json] = {"object": "chat.completion", **head(answer), "choices": choices}
-    return payload if usage is None else payload | {"usage": usage_payload(usage)}
+    choices: list[Json] = []
+    for choice in objects(answer.get("choices")):
+        part = shaped(choice)
+        part["message"] = {"content": None, **fields(choice.get("message"))}
+        choices.append(part)
+    return whole(head(answer), choices, usage)
 
 
 def as_chunk(piece: Mapping[str, Json], usage: Usage | None = None) -> Chunk:
@@ -60,7 +68,8 @@ def as_chunk(piece: Mapping[str, Json], usage: Usage | None = None) -> Chunk:
     text, reason = "", None
     for choice in objects(piece.get("choices")):
         delta = fields(choice.get("delta"))
-        part = shaped(choice) | {"delta": delta}
+        part = shaped(choice)
+        part["delta"] = delta
         choices.append(part)
         if part["index"] == 0:
             text = str(delta.get("content") or "")
@@ -134,8 +143,7 @@ class Assembly:
         choices: list[Json] = [
             {"index": place, **self._choices[place].payload()} for place in sorted(self._choices)
         ]
-        whole: dict[str, Json] = {"object": "chat.completion", **self._head, "choices": choices}
-        return whole if usage is None else whole | {"usage": usage_payload(usage)}
+        return whole(self._head, choices, usage)
 
 
 class Choice:
@@ -176,8 +184,10 @@ class Choice:
         if self._calls:
             message["content"] = message["content"] or None
             message["tool_calls"] = [self._tool_call(place) for place in sorted(self._calls)]
-        whole: dict[str, Json] = {"message": message, "finish_reason": self._finish}
-        return whole | ({"logprobs": {**self._logprobs}} if self._logprobs else {})
+        found: dict[str, Json] = {"message": message, "finish_reason": self._finish}
+        if self._logprobs:
+            found["logprobs"] = {**self._logprobs}
+        return found
 
     def _call(self, call: Json) -> None:
         """Take a piece of a tool call; its index says which one it continues."""
@@ -205,6 +215,14 @@ class Choice:
         """The list under `name`, begun if need be."""
         found = self._other.setdefault(name, [])
         return found if isinstance(found, list) else []
+
+
+def whole(head: dict[str, Json], choices: list[Json], usage: Usage | None) -> dict[str, Json]:
+    """Return a `chat.completion`; without usage where none was reported."""
+    payload: dict[str, Json] = {"object": "chat.completion", **head, "choices": choices}
+    if usage is not None:
+        payload["usage"] = usage_payload(usage)
+    return payload
 
 
 def objects(value: Json) -> Iterator[dict[str, Json]]:

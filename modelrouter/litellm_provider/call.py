@@ -94,7 +94,7 @@ class Call:
             options["allowed_openai_params"] = [*send.parameters]
         self._opened = await self._litellm.acompletion(
             model=send.upstream,
-            messages=answers.plain(send.messages),
+            messages=[answers.plain(message) for message in send.messages],
             api_base=send.api_base,
             api_key=send.key.reveal or NO_KEY,
             timeout=send.timeout_s,

@@ -15,9 +15,10 @@ from typing import Any
 
 import httpx
 
-from modelrouter.litellm_provider.exchange import GuardedClient, Stopped
+from modelrouter.litellm_provider.exchange import Stopped
 from modelrouter.litellm_provider.loading import LiteLLM
 from modelrouter.litellm_provider.routes import NO_KEY
+from modelrouter.litellm_provider.wire import GuardedClient
 from modelrouter.ports import Send
 
 __all__ = ["Clients", "ClientsByLoop"]

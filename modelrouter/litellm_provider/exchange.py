@@ -1,29 +1,24 @@
 """One transmission: what may go out, and what came back on the wire.
 
-LiteLLM is given an HTTP client that belongs to an exchange. That client sends one request
-to one declared origin, follows no redirect, keeps no cookie, and hands LiteLLM nothing but
-a response that reads like an answer. So a field missing somewhere in LiteLLM, a variable of
-the environment or a setting of the host cannot carry the prompt elsewhere, and a provider's
-error text never enters LiteLLM.
+An exchange admits one request to one declared origin with the declared key, and lets
+LiteLLM have nothing but a response that reads like an answer. So a field missing somewhere
+in LiteLLM, a variable of the environment or a setting of the host cannot carry the prompt
+elsewhere, and a provider's error text never enters LiteLLM.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.cookiejar
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
 
 import httpx
 
 from modelrouter.errors import ErrorKind
 from modelrouter.litellm_provider.faults import Fault, fault_of_response
-from modelrouter.litellm_provider.quiet import CURRENT
 from modelrouter.litellm_provider.witness import Witness, invalid
 from modelrouter.values import Json
 
-__all__ = ["Exchange", "GuardedClient", "Stopped"]
+__all__ = ["Exchange", "Stopped"]
 
 ERROR_BODY_BYTES = 65_536
 DRAIN_S = 0.05
@@ -53,7 +48,7 @@ NO_USAGE: Mapping[str, Mapping[str, Json]] = {
 }
 
 
-class Stopped(Exception):  # noqa: N818 - never seen outside
+class Stopped(Exception):
     """Ends LiteLLM's part of a call; the exchange knows why. It carries no text."""
 
 
@@ -68,6 +63,7 @@ class Exchange:
         dialect: The wire format of the answer.
 
     Attributes:
+        stream: As given.
         sent: Whether a request has gone out.
         fault: What went wrong on the wire, or None.
         witness: What the answer says.
@@ -79,7 +75,7 @@ class Exchange:
         self._origin = origin(httpx.URL(api_base))
         self._key = key
         self._in_house = in_house
-        self._stream = stream
+        self.stream = stream
         self._dialect = dialect
         self._body: Body | None = None
         self.sent = False
@@ -121,7 +117,7 @@ class Exchange:
         if not response.is_success:
             body = await self._error_body(response)
             raise self.stop(fault_of_response(response.status_code, response.headers, body))
-        expected = "text/event-stream" if self._stream else "json"
+        expected = "text/event-stream" if self.stream else "json"
         if expected not in response.headers.get("content-type", "").lower():
             await response.aclose()
             raise self.stop(invalid())
@@ -133,7 +129,7 @@ class Exchange:
             request=response.request,
             extensions={"http_version": b"HTTP/1.1"},
         )
-        if self._stream:
+        if self.stream:
             return watched
         self.witness.whole(await watched.aread())
         if self.witness.fault is not None:
@@ -224,7 +220,6 @@ class Body(httpx.AsyncByteStream):
         self._response = response
         self._pieces = response.aiter_bytes()
         self._exchange = exchange
-        self._watch = exchange._stream  # noqa: SLF001 - one unit
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -237,7 +232,7 @@ class Body(httpx.AsyncByteStream):
             piece = None
         except httpx.HTTPError as error:
             raise exchange.stop(exchange.lost(error)) from None
-        if self._watch:
+        if exchange.stream:
             exchange.witness.end() if piece is None else exchange.witness.feed(piece)
             if exchange.witness.fault is not None:
                 raise exchange.stop(exchange.witness.fault)
@@ -248,55 +243,6 @@ class Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Close the response under it."""
         await self._response.aclose()
-
-
-class GuardedClient(httpx.AsyncClient):
-    """An HTTP client that sends only what the current exchange admits.
-
-    Args:
-        proxies: Whether HTTPS_PROXY and its kin may be used: normal corporate practice on
-            the way to a vendor, never on the way to an in-house endpoint.
-        context: TLS settings, shared because loading certificates takes 20 ms.
-    """
-
-    def __init__(self, *, proxies: bool, context: ssl.SSLContext) -> None:
-        nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-        super().__init__(
-            trust_env=proxies,
-            verify=context,
-            follow_redirects=False,
-            cookies=http.cookiejar.CookieJar(policy=nowhere),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-        )
-
-    async def send(self, request: httpx.Request, *, stream: bool = False, **_: Any) -> httpx.Response:  # noqa: ANN401 - the base's signature, whose redirects and credentials are not ours
-        """Send the one request of the current exchange.
-
-        Raises:
-            Stopped: Outside of a call, or for any reason the exchange then knows.
-        """
-        exchange = CURRENT.get()
-        if exchange is None:
-            raise Stopped
-        asked = request.headers.copy()
-        exchange.admit(request)
-        fault = None
-        try:
-            response = await super().send(request, stream=True, auth=None, follow_redirects=False)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            late = isinstance(error, httpx.ConnectTimeout)
-            fault = Fault(kind=ErrorKind.TIMEOUT if late else ErrorKind.UNREACHABLE)
-        except httpx.TimeoutException:
-            fault = Fault(kind=ErrorKind.TIMEOUT, billed=True)
-        except httpx.HTTPError:
-            fault = Fault(kind=ErrorKind.UNREACHABLE, billed=True)
-        if fault is not None:
-            raise exchange.stop(fault)
-        request.headers = asked  # openai's client looks for its own marks there
-        received = await exchange.receive(response)
-        if not stream:
-            await received.aread()
-        return received
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:

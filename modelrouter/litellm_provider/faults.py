@@ -154,11 +154,10 @@ def fault_of_exception(error: BaseException, *, sent: bool, guarded: bool) -> Fa
         refused = not sent and status in {400, 422}
         kind = ErrorKind.INVALID_REQUEST if refused else ErrorKind.INTERNAL
         return Fault(kind=kind, billed=sent)
-    headers = getattr(error, "litellm_response_headers", None)
-    answered = isinstance(headers, Mapping)
-    if status is not None and (answered or status < 500):  # noqa: PLR2004
+    headers: Mapping[str, str] | None = getattr(error, "litellm_response_headers", None)
+    if status is not None and (headers is not None or status < 500):  # noqa: PLR2004
         kind = kind_of_status(status)
-        waits = retry_after_s(headers) if answered else None
+        waits = None if headers is None else retry_after_s(headers)
         return Fault(kind=kind, status=status, retry_after_s=waits, billed=kind in BILLED_KINDS)
     causes = tuple(chain(error))
     if any(isinstance(cause, ImportError) for cause in causes):

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,7 +50,9 @@ class LiteLLM:
     def __init__(self) -> None:
         import litellm  # noqa: PLC0415 - seconds to import, and it changes the process
         import openai  # noqa: PLC0415
-        from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler  # noqa: PLC0415
+        from litellm.llms.custom_httpx.http_handler import (  # pyright: ignore[reportMissingTypeStubs]  # noqa: PLC0415
+            AsyncHTTPHandler,
+        )
 
         self._module: Any = litellm
         self.acompletion: Any = litellm.acompletion
@@ -123,13 +125,13 @@ def build_types() -> None:
 
 
 @contextmanager
-def nothing() -> Iterator[None]:
+def nothing() -> Generator[None]:
     """Do nothing."""
     yield
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def undisturbed() -> Generator[None]:
     """Put the environment, warning filters and loggers back as they were.
 
     Only what LiteLLM is known to change is put back: the import takes seconds, and another

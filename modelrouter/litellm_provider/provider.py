@@ -128,19 +128,17 @@ class LiteLLMProvider:
         """Read an answer as a stream."""
         call = await self._call(send, stream=True)
         try:
-            opened = await call.step(call.open())
-            if opened is not None:
-                yield answers.as_one_chunk(settled(opened, send))
-                return
-            while chunks := await call.step(call.pieces()):
-                if isinstance(chunks, Fault):
+            found: list[Chunk] | Fault | None = await call.step(call.open())
+            while not isinstance(found, Fault):
+                found = await call.step(call.pieces())
+                if not isinstance(found, list) or not found:
                     break
-                for chunk in chunks:
+                for chunk in found:
                     yield chunk
             # A connection may fail after the last word: then nothing is missing.
             if not call.complete:
-                fault = chunks if isinstance(chunks, Fault) else INCOMPLETE
-                raise fault.error()
+                fault = found if isinstance(found, Fault) else INCOMPLETE
+                yield answers.as_one_chunk(settled(fault, send))
         finally:
             await call.close()
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from modelrouter.decision import RuleRef
 from modelrouter.errors import Problem
 from modelrouter.labels import LabelScheme
 from modelrouter.policy.catalogue import Catalog, ModelEntry
-from modelrouter.policy.document import Policy
+from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.matchers import ModelMatcher
 from modelrouter.policy.shapes import Shape
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
-from modelrouter.decision import RuleRef
+from modelrouter.yamlsource import Source
 
-__all__ = ["Bundle", "digest_of"]
+__all__ = ["Bundle", "digest_of", "places_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +86,22 @@ def digest_of(
     }
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
+    """Return where every rule, budget, objective, runtime section and fact stands."""
+    found: dict[tuple[str, str], RuleRef] = {}
+    sections: tuple[tuple[str, Sequence[Rule | Budget | Objective | Runtime]], ...] = (
+        ("rules", policy.rules),
+        ("budgets", policy.budgets),
+        ("objectives", policy.objectives),
+        ("runtime", policy.runtime),
+    )
+    for section, parts in sections:
+        for place, part in enumerate(parts):
+            line, _ = source.position((section, place))
+            found[section, part.id] = RuleRef(id=part.id, file=source.file, line=line)
+    for name in policy.facts:
+        line, _ = source.position(("facts", name), key=True)
+        found["facts", name] = RuleRef(id=name, file=source.file, line=line)
+    return found

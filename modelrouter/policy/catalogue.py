@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr, StringConstraints
@@ -21,6 +20,7 @@ from modelrouter.policy.shapes import (
     Price,
     Shape,
     Text,
+    is_mapping,
 )
 
 __all__ = [
@@ -84,7 +84,7 @@ class Latency(Provenance):
 
 
 def _asserted(value: object) -> object:
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return value
     return {"score": value, "=": True}
 
@@ -100,16 +100,18 @@ class Evidence(Provenance):
     asserted: StrictBool = Field(default=False, alias="=")
 
 
-Quality = Annotated[Evidence, BeforeValidator(_asserted, json_schema_input_type=float | Evidence)]
+Quality = Annotated[
+    Evidence, BeforeValidator(_asserted, json_schema_input_type=Fraction | Evidence)
+]
 
 
 def _for_every_task(value: object) -> object:
-    return value if isinstance(value, Mapping) else {"*": value}
+    return value if is_mapping(value) else {"*": value}
 
 
 QualityTable = Annotated[
     dict[Name, Quality],
-    BeforeValidator(_for_every_task, json_schema_input_type=float | dict[str, Quality]),
+    BeforeValidator(_for_every_task, json_schema_input_type=Fraction | dict[Name, Quality]),
 ]
 
 

@@ -1,19 +1,18 @@
-"""Checks of a whole policy that a shape alone cannot make: names, clauses, addresses."""
+"""Checks of a policy document that a shape alone cannot make: names, clauses, cycles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
 from modelrouter.policy.document import Budget, Fact, Goal, Labels, Objective, Policy, Rule
-from modelrouter.policy.endpoints import endpoint_problem
 from modelrouter.policy.findings import Findings, Path
-from modelrouter.policy.catalogue import ModelEntry
-from modelrouter.policy.matchers import ModelMatcher
+from modelrouter.policy.repeats import check_cycles, check_listed_once, check_unique
+from modelrouter.policy.shapes import is_list, is_mapping
 from modelrouter.policy.vocabulary import References, Vocabulary
 from modelrouter.yamlsource import Source
 
-__all__ = ["check_models", "check_policy", "check_sets"]
+__all__ = ["check_policy"]
 
+RESERVED = frozenset({"top", "declared", "detected"})
+"""What `unlabelled` and `unscannable` may say besides a level."""
 PARTITION_WORDS = frozenset({"label", "policy", "task", "tenant"})
 CLAUSES: dict[str, tuple[str | None, frozenset[str]]] = {
     "forbid": (None, frozenset({"models"})),
@@ -24,6 +23,13 @@ CLAUSES: dict[str, tuple[str | None, frozenset[str]]] = {
 }
 """For each effect: the key it must have, and those of `models`, `set`, `do` it may have."""
 
+OWNERS = {"set": "`floor`", "do": "`obligate`", "models": "one that selects models"}
+NEEDED_HINTS = {
+    "models": "write `models: all` if every model is meant",
+    "set": "for example `set: {min_quality: 0.8}`",
+    "do": "for example `do: {trace: none}`",
+}
+
 
 def check_policy(policy: Policy, source: Source, words: Vocabulary, findings: Findings) -> None:
     """Note every name and clause of a policy that cannot be meant."""
@@ -32,8 +38,7 @@ def check_policy(policy: Policy, source: Source, words: Vocabulary, findings: Fi
         check_labels(policy.labels, see)
     for name, fact in policy.facts.items():
         check_fact(("facts", name), name, fact, see)
-    for name, task in (policy.tasks or {}).items():
-        see.categories(("tasks", name, "carries"), task.carries)
+    check_tasks(policy, see)
     see.level(("defaults", "default_deny_from"), policy.defaults.default_deny_from)
     for kind, level in policy.classifiers.unscannable.items():
         see.known(
@@ -63,46 +68,44 @@ def check_policy(policy: Policy, source: Source, words: Vocabulary, findings: Fi
         check_unique(section, [part.id for part in getattr(policy, section)], see)
 
 
-def check_unique(section: str, ids: Iterable[str], see: References) -> None:
-    """Note every id that stands twice in one section."""
-    first: dict[str, int] = {}
-    for place, name in enumerate(ids):
-        if name in first:
-            line = see.source.position((section, first[name], "id"))[0]
-            see.findings.add(
-                see.source,
-                (section, place, "id"),
-                "MR110",
-                f"duplicate id `{name}` in `{section}` (first at line {line})",
-                hint="every id stands once in its section",
-            )
-        else:
-            first[name] = place
+def check_tasks(policy: Policy, see: References) -> None:
+    """Check what tasks carry, and that a list of them names each once."""
+    data = see.source.data
+    written = data.get("tasks") if is_mapping(data) else None
+    if is_list(written):
+        check_listed_once(("tasks",), [str(name) for name in written], "task", see)
+    for name, task in (policy.tasks or {}).items():
+        see.categories(("tasks", name, "carries"), task.carries)
 
 
 def check_labels(labels: Labels, see: References) -> None:
     """Check levels, categories and what they imply."""
     levels = see.words.levels
+    check_listed_once(("labels", "levels"), labels.levels or (), "level", see)
     for place, name in enumerate(labels.levels or ()):
-        if name in levels[:place]:
+        if name in RESERVED:
             see.findings.add(
-                see.source, ("labels", "levels", place), "MR110", f"duplicate level `{name}`"
+                see.source,
+                ("labels", "levels", place),
+                "MR110",
+                f"no level can be called `{name}`",
+                hint=f"reserved: {', '.join(sorted(RESERVED))}",
             )
     for name, shape in labels.categories.items():
         here: Path = ("labels", "categories", name)
         see.level((*here, "at_least"), shape.at_least)
         see.categories((*here, "includes"), shape.includes)
-        if name in levels or name in {"top", "detected"}:
+        if name in levels or name in RESERVED:
             see.findings.add(
                 see.source,
                 here,
                 "MR110",
-                f"category `{name}` has the name of a level",
+                f"category `{name}` has the name of a level, or a reserved one",
                 hint="a caller could not say which is meant",
                 key=True,
             )
     edges = {name: shape.includes for name, shape in labels.categories.items()}
-    check_cycle(edges, tuple(edges), ("labels", "categories"), "includes", see)
+    check_cycles(edges, edges, ("labels", "categories"), "includes", see)
     see.known(
         ("labels", "unlabelled"),
         labels.unlabelled,
@@ -110,32 +113,6 @@ def check_labels(labels: Labels, see: References) -> None:
         noun="level",
         among={*levels, "top", "detected"},
     )
-
-
-def check_cycle(
-    edges: Mapping[str, tuple[str, ...]],
-    names: Iterable[str],
-    path: Path,
-    verb: str,
-    see: References,
-) -> None:
-    """Note every one of `names` that reaches itself along `edges`."""
-    for name in names:
-        waiting, seen = [*edges[name]], set[str]()
-        while waiting:
-            other = waiting.pop()
-            if other not in seen:
-                seen.add(other)
-                waiting.extend(edges.get(other, ()))
-        if name in seen:
-            see.findings.add(
-                see.source,
-                (*path, name),
-                "MR109",
-                f"`{name}` {verb} itself",
-                hint="break the cycle",
-                key=True,
-            )
 
 
 def check_fact(path: Path, name: str, fact: Fact, see: References) -> None:
@@ -147,7 +124,8 @@ def check_fact(path: Path, name: str, fact: Fact, see: References) -> None:
     if fact.type == "enum" and fact.values is None:
         note("type", f"fact `{name}` is an enum without `values`", "list what it may be")
     if fact.type != "enum" and fact.values is not None:
-        note("values", f"fact `{name}` is a {fact.type}: `values` belongs to an enum")
+        message = f"fact `{name}` is a {fact.type}: `values` belongs to an enum"
+        note("values", message, "leave `values` out, or write `type: enum`")
     if fact.default is not None:
         see.fact_value((*path, "default"), name, fact.default)
     given = [
@@ -172,7 +150,7 @@ def check_rule(path: Path, rule: Rule, see: References) -> None:
     needed, allowed = CLAUSES[rule.effect]
     present = {key for key in ("models", "set", "do") if getattr(rule, key) is not None}
     if needed is not None and needed not in present:
-        hint = "write `models: all` if every model is meant" if needed == "models" else None
+        hint = NEEDED_HINTS[needed]
         see.findings.add(
             see.source, path, "MR020", f"{rule.effect} `{rule.id}` needs `{needed}`", hint=hint
         )
@@ -182,6 +160,7 @@ def check_rule(path: Path, rule: Rule, see: References) -> None:
             (*path, key),
             "MR020",
             f"`{key}` has no meaning in {rule.effect} `{rule.id}`",
+            hint=f"leave it out, or change the effect to {OWNERS[key]}",
             key=True,
         )
     if rule.strength == "soft" and rule.effect != "floor":
@@ -195,7 +174,11 @@ def check_rule(path: Path, rule: Rule, see: References) -> None:
     for key, part in (("set", rule.set), ("do", rule.do)):
         if part is not None and not part.model_fields_set:
             see.findings.add(
-                see.source, (*path, key), "MR020", f"`{key}` of rule `{rule.id}` is empty"
+                see.source,
+                (*path, key),
+                "MR020",
+                f"`{key}` of rule `{rule.id}` is empty",
+                hint=NEEDED_HINTS[key],
             )
     see.when((*path, "when"), rule.when, budgets=rule.strength == "advisory")
     see.models((*path, "models"), rule.models)
@@ -251,38 +234,3 @@ def check_goal(path: Path, goal: Goal, see: References) -> None:
             "a goal has exactly one of `minimise` and `maximise`",
             hint="for example {minimise: cost}",
         )
-
-
-def check_models(
-    models: Sequence[ModelEntry], source: Source, words: Vocabulary, findings: Findings
-) -> None:
-    """Check ids and endpoints of the models of one document."""
-    see = References(source=source, findings=findings, words=words)
-    check_unique("models", [entry.id for entry in models], see)
-    for place, entry in enumerate(models):
-        problem = endpoint_problem(entry)
-        if problem is not None:
-            key, code, message, hint = problem
-            path: Path = (
-                ("models", place, "endpoint", key) if key else ("models", place, "endpoint")
-            )
-            findings.add(source, path, code, message, hint=hint)
-
-
-def check_sets(
-    sets: dict[str, ModelMatcher], source: Source, words: Vocabulary, findings: Findings
-) -> None:
-    """Check what named sets refer to, and that none reaches itself."""
-    see = References(source=source, findings=findings, words=words)
-    for name, matcher in sets.items():
-        see.models(("sets", name), matcher)
-    edges = {name: sets_named(matcher) for name, matcher in words.sets.items()}
-    check_cycle(edges, tuple(sets), ("sets",), "refers to", see)
-
-
-def sets_named(matcher: ModelMatcher | None) -> tuple[str, ...]:
-    """Return the sets a condition refers to, also below `not`."""
-    if matcher is None:
-        return ()
-    own = matcher.set.equals if matcher.set is not None else ()
-    return (*own, *sets_named(matcher.negated))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt
+from pydantic_core import PydanticCustomError
 
 from modelrouter.policy.catalogue import Metadata, ModelEntry, Sets
 from modelrouter.policy.matchers import ModelMatcher, Models, When
@@ -24,6 +26,8 @@ from modelrouter.policy.shapes import (
     Price,
     Shape,
     Text,
+    is_list,
+    is_mapping,
 )
 
 __all__ = [
@@ -84,18 +88,28 @@ class Task(Shape):
     description: Text | None = None
 
 
+EMPTY: Mapping[str, object] = MappingProxyType({})
+
+
 def _task_table(value: object) -> object:
-    if isinstance(value, list):
-        return {name: {} for name in value if isinstance(name, str)}
-    if isinstance(value, Mapping):
-        return {name: {} if part is None else part for name, part in value.items()}
+    if is_list(value):
+        if not all(isinstance(name, str) for name in value):
+            raise PydanticCustomError("task_names", "Input should be a list of names or a mapping")
+        return dict.fromkeys(value, EMPTY)
+    if is_mapping(value):
+        return {name: EMPTY if part is None else part for name, part in value.items()}
     return value
 
 
+AtLeastOne = Field(min_length=1)
 Tasks = Annotated[
     dict[Name, Task],
-    BeforeValidator(_task_table, json_schema_input_type=list[str] | dict[str, Task | None]),
-    Field(min_length=1),
+    AtLeastOne,
+    BeforeValidator(
+        _task_table,
+        json_schema_input_type=Annotated[list[Name], AtLeastOne]
+        | Annotated[dict[Name, Task | None], AtLeastOne],
+    ),
 ]
 
 

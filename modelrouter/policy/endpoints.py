@@ -109,18 +109,18 @@ def endpoint_problem(entry: ModelEntry) -> tuple[str, str, str, str] | None:
             f"model `{entry.id}` has both `api_key_env` and `api_key`",
             "keep one of them",
         )
-    if entry.hosting == "vendor_api":
-        if endpoint.api_base is None and provider_of(endpoint.model) not in VENDOR_BASES:
-            return (
-                "model",
-                "MR120",
-                f"no public address is known for `{endpoint.model}` of model `{entry.id}`",
-                f"give `api_base`, or use a prefix among {', '.join(sorted(VENDOR_BASES))}",
-            )
-        if endpoint.api_base is not None and host_of(endpoint.api_base) is None:
-            return bad_address(entry)
-        return None
-    return in_house_problem(entry)
+    if entry.hosting != "vendor_api":
+        return in_house_problem(entry)
+    if endpoint.api_base is None and provider_of(endpoint.model) not in VENDOR_BASES:
+        return (
+            "model",
+            "MR120",
+            f"no public address is known for `{endpoint.model}` of model `{entry.id}`",
+            f"give `api_base`, or use a prefix among {', '.join(sorted(VENDOR_BASES))}",
+        )
+    if endpoint.api_base is not None and host_of(endpoint.api_base) is None:
+        return bad_address(entry)
+    return None
 
 
 def in_house_problem(entry: ModelEntry) -> tuple[str, str, str, str] | None:
@@ -140,12 +140,14 @@ def in_house_problem(entry: ModelEntry) -> tuple[str, str, str, str] | None:
             "",
             "MR121",
             f"model `{entry.id}` is {entry.hosting} but has neither `api_key_env` nor `api_key`",
-            "write `api_key: none` if the server takes no key; "
-            "otherwise a vendor's key could be sent to it",
+            "write `api_key: none` if the server takes no key; without it a vendor's could be sent",
         )
     host = host_of(endpoint.api_base)
-    if host is None:
-        return bad_address(entry)
+    return bad_address(entry) if host is None else host_problem(entry, host)
+
+
+def host_problem(entry: ModelEntry, host: str) -> tuple[str, str, str, str] | None:
+    """Return what is wrong with the host of a model declared to run in the house."""
     refused = (
         VENDOR_DOMAINS
         if entry.hosting == "private_cloud"

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from modelrouter.errors import Problem, Severity
-from modelrouter.policy.shapes import Shape
+from modelrouter.policy.shapes import Shape, is_list, is_mapping
 from modelrouter.yamlsource import Source
 
-__all__ = ["Findings", "Path", "did_you_mean", "shape_problems", "validate"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = [
+    "PROBLEMS_WITH_HINT",
+    "Findings",
+    "Path",
+    "did_you_mean",
+    "odd_keys",
+    "shape_problems",
+    "shortened",
+    "validate",
+]
 
 Path = tuple[str | int, ...]
+
+SHORTHAND_KEY = "="
+MAPPING = "input should be a mapping"
+LIST = "input should be a list"
+MESSAGES: Mapping[str, str] = {
+    "dict_type": MAPPING,
+    "model_type": MAPPING,
+    "model_attributes_type": MAPPING,
+    "list_type": LIST,
+    "tuple_type": LIST,
+    "string_unicode": "input should be text",
+    "too_short": "input should not be empty",
+}
+"""What pydantic says in words of Python, in words of YAML."""
 
 PATTERN_HINTS: Mapping[str, str] = {
     "^[a-z0-9]": "use up to 80 lower-case letters, digits, `.`, `_`, `/` and `-`",
@@ -26,16 +51,33 @@ PATTERN_HINTS: Mapping[str, str] = {
 }
 
 
-def did_you_mean(name: str, known: Iterable[str], *, listed: bool = True) -> str | None:
-    """Return a hint that names the closest of `known`, or lists them all."""
+# Comparing is quadratic in the length of a name and linear in the number of known ones.
+LONGEST_NAME = 80
+NAMES_COMPARED = 1000
+NAMES_LISTED = 20
+PROBLEMS_WITH_HINT = 200
+
+
+def shortened(name: str) -> str:
+    """Return a name as messages show it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+
+
+def did_you_mean(name: str, known: Collection[str], *, listed: bool = True) -> str | None:
+    """Return a hint that names the closest of `known`, or lists them."""
     names = sorted(known)
-    folded = {other.casefold(): other for other in names}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    folded = {other.casefold(): other for other in names[:NAMES_COMPARED]}
+    close = (
+        difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+        if len(name) <= LONGEST_NAME
+        else []
+    )
     if close:
         return f"did you mean `{folded[close[0]]}`?"
     if not listed:
         return None
-    return f"known: {', '.join(names)}" if names else "none is declared"
+    more = f" and {len(names) - NAMES_LISTED} more" if len(names) > NAMES_LISTED else ""
+    return f"known: {', '.join(names[:NAMES_LISTED])}{more}" if names else "none is declared"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,34 +120,42 @@ ShapeT = TypeVar("ShapeT", bound=Shape)
 
 def validate(shape: type[ShapeT], source: Source, findings: Findings) -> ShapeT | None:
     """Return the validated document, or None after noting every shape problem."""
-    for path in empty_values(source.data, ()):
-        findings.add(
-            source,
-            path,
-            "MR020",
-            f"`{path[-1]}` has no value",
-            hint="give it one or leave the key out",
-            key=True,
-        )
+    odd = False
+    for path, message, remedy in odd_keys(source.data):
+        findings.add(source, path, "MR020", message, hint=remedy, key=True)
+        odd = odd or path[-1] == SHORTHAND_KEY
+    if odd:  # the models would take the key for normalised shorthand
+        return None
     try:
         return shape.model_validate(source.data)
     except ValidationError as error:
         for path, message, hint, key in shape_problems(shape, error.errors(include_url=False)):
-            findings.add(source, path, "MR020", message, hint=hint, key=key)
+            findings.add(source, in_list(source, path), "MR020", message, hint=hint, key=key)
     return None
 
 
-def empty_values(data: object, path: Path) -> Iterable[Path]:
-    """Yield the paths of keys without a value; a task may stand without one."""
-    stack: list[tuple[Path, object]] = [(path, data)]
+def odd_keys(data: object) -> Iterable[tuple[Path, str, str]]:
+    """Yield path, message and hint of what no shape can tell: no value, the internal key."""
+    stack: list[tuple[Path, object]] = [((), data)]
     while stack:
         here, value = stack.pop()
-        if isinstance(value, Mapping):
-            stack.extend(((*here, key), part) for key, part in value.items())
-        elif isinstance(value, list):
+        if is_mapping(value):
+            stack.extend(((*here, str(key)), part) for key, part in value.items())
+        elif is_list(value):
             stack.extend(((*here, place), part) for place, part in enumerate(value))
         elif value is None and here and here[:-1] != ("tasks",):
-            yield here
+            named = f"`{shortened(here[-1])}`" if isinstance(here[-1], str) else "the item"
+            yield here, f"{named} has no value", "give it one or leave it out"
+        if here and here[-1] == SHORTHAND_KEY:
+            yield here, f"unknown key `{SHORTHAND_KEY}`", "write the scalar or the list alone"
+
+
+def in_list(source: Source, path: Path) -> Path:
+    """Return where a task's name stands if `tasks` is written as a list of names."""
+    tasks = source.data.get("tasks") if is_mapping(source.data) else None
+    if is_list(tasks) and len(path) > 1 and path[0] == "tasks" and path[1] in tasks:
+        return ("tasks", tasks.index(path[1]))
+    return path
 
 
 def shape_problems(
@@ -113,31 +163,26 @@ def shape_problems(
 ) -> Iterable[tuple[Path, str, str | None, bool]]:
     """Yield path, message, hint and whether the key is meant, for each validation error."""
     every = list(details)
+    outer = {detail["loc"][:depth] for detail in every for depth in range(len(detail["loc"]))}
     for detail in every:
-        if detail["type"] == "too_short" and any(below(detail, other) for other in every):
+        if detail["type"] == "too_short" and detail["loc"] in outer:
             continue  # the items are there; what is wrong with them is said elsewhere
-        path = tuple(part for part in detail["loc"] if part not in {"=", "[key]"})
-        last = str(path[-1]) if path else ""
-        dotted = ".".join(str(part) for part in path)
+        path = tuple(part for part in detail["loc"] if part not in {SHORTHAND_KEY, "[key]"})
+        last = shortened(str(path[-1])) if path else ""
+        dotted = ".".join(shortened(str(part)) for part in path)
         match detail["type"]:
             case "extra_forbidden":
                 known = keys_at(shape, detail["loc"][:-1])
                 hint = did_you_mean(last, known, listed=True)
                 yield path, f"unknown key `{last}`", hint, True
             case "missing":
-                yield path[:-1], f"missing key `{last}`", None, False
+                yield path[:-1], f"missing key `{last}`", f"add `{last}:`", False
             case kind if detail["input"] is None:
                 del kind  # already noted as a key without a value
             case kind:
-                message = detail["msg"].removeprefix("Value error, ")
+                message = MESSAGES.get(kind, detail["msg"])
                 text = f"`{dotted}`: {message[:1].lower()}{message[1:]}" if dotted else message
                 yield path, text, hint_for(kind, detail), "[key]" in detail["loc"]
-
-
-def below(outer: ErrorDetails, inner: ErrorDetails) -> bool:
-    """Whether one error lies inside the value of another."""
-    depth = len(outer["loc"])
-    return len(inner["loc"]) > depth and inner["loc"][:depth] == outer["loc"]
 
 
 def hint_for(kind: str, detail: ErrorDetails) -> str | None:
@@ -151,6 +196,8 @@ def hint_for(kind: str, detail: ErrorDetails) -> str | None:
             hint for start, hint in PATTERN_HINTS.items() if context["pattern"].startswith(start)
         )
         return next(found, None)
+    if kind == "too_short":
+        return "leave the key out, or give it an entry"
     if kind == "string_type" and not isinstance(detail["input"], dict | list):
         return "put it in quotes"
     return None
@@ -173,7 +220,7 @@ def keys_at(shape: type[Shape], loc: Iterable[str | int]) -> set[str]:
             here = named[str(part)].annotation
     here = bare(here)
     if isinstance(here, type) and issubclass(here, Shape):
-        return {field.alias or name for name, field in here.model_fields.items()} - {"="}
+        return {field.alias or name for name, field in here.model_fields.items()} - {SHORTHAND_KEY}
     return set()
 
 

@@ -6,13 +6,27 @@ matter of the clause that uses the matcher (`modelrouter.engine`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from modelrouter.policy.shapes import Exact, FactScalar, Fraction, Id, Name, Names, Shape, shorthand
+from modelrouter.policy.shapes import (
+    Exact,
+    FactScalar,
+    Fraction,
+    Id,
+    Name,
+    Names,
+    Shape,
+    hide_shorthand_key,
+    is_list,
+    is_mapping,
+    shorthand,
+)
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 __all__ = [
     "EVERY_MODEL",
@@ -34,13 +48,20 @@ Hosting = Literal["self_hosted", "private_cloud", "vendor_api"]
 Weights = Literal["open", "closed"]
 
 
+def _describe_condition(schema: JsonDict) -> None:
+    hide_shorthand_key(schema)
+    schema["minProperties"] = 1
+
+
 class Condition(Shape):
     """Base of everything that must say something to mean something."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra=_describe_condition)
 
     @model_validator(mode="before")
     @classmethod
     def _says_something(cls, value: object) -> object:
-        if isinstance(value, Mapping) and not value:
+        if is_mapping(value) and not value:
             raise PydanticCustomError(
                 "empty_matcher", "an empty mapping matches nothing and everything; leave it out"
             )
@@ -48,7 +69,7 @@ class Condition(Shape):
 
 
 def _filled(value: object) -> object:
-    if isinstance(value, list) and not value:
+    if is_list(value) and not value:
         raise PydanticCustomError("empty_list", "an empty list can never match")
     return value
 
@@ -130,17 +151,21 @@ class Spent(Condition):
     spent_at_least: Fraction = Field(description="share of the limit, 0 to 1")
 
 
-StringField = Annotated[StringMatch, shorthand(str | list[str] | StringMatch)]
-NamesField = Annotated[NameMatch, shorthand(str | list[str])]
-NumberField = Annotated[NumberMatch, shorthand(float | list[float] | NumberMatch)]
-SetField = Annotated[SetMatch, shorthand(str | list[str] | SetMatch, key="any")]
-FactField = Annotated[
-    FactMatch, shorthand(str | bool | int | list[str] | list[bool] | list[int] | FactMatch)
+AtLeastOne = Field(min_length=1)
+Several = Annotated[list[Name], AtLeastOne]
+StringField = Annotated[StringMatch, shorthand(Name | Several | StringMatch)]
+NamesField = Annotated[NameMatch, shorthand(Name | Several)]
+NumberField = Annotated[
+    NumberMatch, shorthand(Exact | Annotated[list[Exact], AtLeastOne] | NumberMatch)
 ]
-HostingField = Annotated[HostingMatch, shorthand(Hosting | list[Hosting])]
-WeightsField = Annotated[WeightsMatch, shorthand(Weights | list[Weights])]
-BoolField = Annotated[BoolMatch, shorthand(bool | list[bool])]
-LevelField = Annotated[LevelMatch, shorthand(str | list[str] | LevelMatch)]
+SetField = Annotated[SetMatch, shorthand(Name | Several | SetMatch, key="any")]
+FactField = Annotated[
+    FactMatch, shorthand(FactScalar | Annotated[list[FactScalar], AtLeastOne] | FactMatch)
+]
+HostingField = Annotated[HostingMatch, shorthand(Hosting | Annotated[list[Hosting], AtLeastOne])]
+WeightsField = Annotated[WeightsMatch, shorthand(Weights | Annotated[list[Weights], AtLeastOne])]
+BoolField = Annotated[BoolMatch, shorthand(bool | Annotated[list[bool], AtLeastOne])]
+LevelField = Annotated[LevelMatch, shorthand(Name | Several | LevelMatch)]
 
 
 class ModelMatcher(Condition):

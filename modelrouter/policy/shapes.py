@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeGuard
 
 from pydantic import (
     BaseModel,
@@ -23,6 +23,9 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 __all__ = [
     "Count",
@@ -40,15 +43,30 @@ __all__ = [
     "Text",
     "as_list",
     "as_record",
+    "is_list",
+    "is_mapping",
     "shorthand",
 ]
 
 DIGITS_AFTER_POINT = 6
+LONGEST_FACT = 500
 
 
-def hide_shorthand_key(schema: dict[str, Any]) -> None:
+def is_mapping(value: object) -> TypeGuard[Mapping[object, object]]:
+    """Whether a value out of a document is a mapping."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Whether a value out of a document is a list."""
+    return isinstance(value, list)
+
+
+def hide_shorthand_key(schema: JsonDict) -> None:
     """Leave the internal key of normalised shorthand out of the published schema."""
-    schema.get("properties", {}).pop("=", None)
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        properties.pop("=", None)
 
 
 class Shape(BaseModel):
@@ -101,21 +119,23 @@ def fact_scalar(value: object) -> object:
         raise PydanticCustomError(
             "fact_value", "Input should be text, true, false or a whole number"
         )
+    if isinstance(value, str) and len(value) > LONGEST_FACT:
+        raise PydanticCustomError("fact_text", "Input should have at most 500 characters")
     return value
 
 
 def as_list(value: object) -> object:
     """Let a scalar stand for a list of one."""
-    return value if isinstance(value, list | tuple | Mapping) else [value]
+    return value if is_list(value) or is_mapping(value) else [value]
 
 
 def as_record(key: str) -> Callable[[object], object]:
     """Let a scalar or a list stand for the record `{key: [...]}`."""
 
     def normalise(value: object) -> object:
-        if isinstance(value, Mapping):
+        if is_mapping(value):
             return value
-        return {key: value if isinstance(value, list) else [value]}
+        return {key: value if is_list(value) else [value]}
 
     return normalise
 
@@ -134,10 +154,11 @@ _NUMBER = {"type": "number"}
 Id = Annotated[StrictStr, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._/-]{0,79}$")]
 Name = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9*][A-Za-z0-9._/*@-]{0,79}$")]
 Text = Annotated[StrictStr, StringConstraints(max_length=2000)]
+Several = Annotated[list[Name], Field(max_length=1000)]
 Names = Annotated[
     tuple[Name, ...],
-    BeforeValidator(as_list, json_schema_input_type=str | list[str]),
     Field(max_length=1000),
+    BeforeValidator(as_list, json_schema_input_type=Name | Several),
 ]
 Exact = Annotated[Decimal, BeforeValidator(exact_decimal), WithJsonSchema(_NUMBER)]
 Price = Annotated[
@@ -160,4 +181,5 @@ Day = Annotated[
     BeforeValidator(parse_day),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
-FactScalar = Annotated[StrictStr | StrictBool | StrictInt, BeforeValidator(fact_scalar)]
+FactText = Annotated[StrictStr, StringConstraints(max_length=LONGEST_FACT)]
+FactScalar = Annotated[FactText | StrictBool | StrictInt, BeforeValidator(fact_scalar)]

@@ -71,13 +71,16 @@ class Obliged(Shape):
 
 
 OneOrMore = Annotated[
-    tuple[Text, ...], BeforeValidator(as_list, json_schema_input_type=str | list[str])
+    tuple[Text, ...], BeforeValidator(as_list, json_schema_input_type=Text | list[Text])
 ]
 
 
 class Expected(Shape):
-    """What a test expects. `decision`, `model`, `models_in_order`, `deny_stage` are exact;
-    `obligations`, `rules`, `warnings` are subsets; the rest speaks of all candidates."""
+    """What a test expects: some keys exactly, some at least, some of every candidate.
+
+    `decision`, `model`, `models_in_order` and `deny_stage` are exact; `obligations`, `rules`
+    and `warnings` are subsets; `never` and `only_hosting` speak of all candidates.
+    """
 
     decision: Literal["route", "deny"] | None = None
     model: Name | None = None
@@ -106,7 +109,7 @@ class TestCase(Shape):
     __test__ = False
     name: Annotated[StrictStr, Field(min_length=1, max_length=300)]
     request: Annotated[
-        AskedRequest, BeforeValidator(_by_name, json_schema_input_type=str | AskedRequest)
+        AskedRequest, BeforeValidator(_by_name, json_schema_input_type=Name | AskedRequest)
     ]
     given: Given = Given()
     expect: Expected

@@ -19,7 +19,9 @@ def check_tests(suite: PolicyTest, source: Source, words: Vocabulary, findings: 
     for place, case in enumerate(suite.tests):
         here: Path = ("tests", place)
         if case.name in seen:
-            findings.add(source, (*here, "name"), "MR110", f"duplicate test `{case.name}`")
+            message = f"duplicate test `{case.name}`"
+            hint = "every test has a name of its own"
+            findings.add(source, (*here, "name"), "MR110", message, hint=hint)
         seen.add(case.name)
         if case.request.named is not None:
             see.known(
@@ -94,7 +96,8 @@ def check_expected(path: Path, expected: Expected, see: References) -> None:
         among=see.words.rules | see.words.budgets,
     )
     if not expected.model_fields_set:
-        see.findings.add(see.source, path, "MR020", "the test expects nothing")
+        hint = "for example `expect: {decision: deny}`"
+        see.findings.add(see.source, path, "MR020", "the test expects nothing", hint=hint)
 
 
 def check_properties(
@@ -106,7 +109,9 @@ def check_properties(
     for place, claim in enumerate(claims.properties):
         here: Path = ("properties", place)
         if claim.id in seen:
-            findings.add(source, (*here, "id"), "MR110", f"duplicate id `{claim.id}`")
+            message = f"duplicate id `{claim.id}` in `properties`"
+            hint = "every id stands once in its section"
+            findings.add(source, (*here, "id"), "MR110", message, hint=hint)
         seen.add(claim.id)
         see.when((*here, "when"), claim.when)
         see.models((*here, "never_sent"), claim.never_sent)
@@ -116,8 +121,15 @@ def check_properties(
                 here,
                 "MR020",
                 f"property `{claim.id}` has exactly one of `never_sent` and `always_served`",
+                hint="make two properties of it, or leave one key out"
+                if claim.never_sent
+                else "say what it claims",
             )
         if claim.over == "any" and claim.never_sent is None:
             findings.add(
-                source, (*here, "over"), "MR020", "`over: any` goes only with `never_sent`"
+                source,
+                (*here, "over"),
+                "MR020",
+                "`over: any` goes only with `never_sent`",
+                hint="leave `over` out: a model nobody knows cannot be promised to serve",
             )

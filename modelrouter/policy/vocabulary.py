@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from modelrouter.labels import Category, LabelScheme
 from modelrouter.policy.catalogue import ModelEntry
 from modelrouter.policy.document import Fact, Labels, Policy
-from modelrouter.policy.findings import Findings, Path, did_you_mean
+from modelrouter.policy.findings import (
+    PROBLEMS_WITH_HINT,
+    Findings,
+    Path,
+    did_you_mean,
+    shortened,
+)
 from modelrouter.policy.matchers import FactMatch, ModelMatcher, RequestMatcher, SetMatch
+from modelrouter.values import FactValue
 from modelrouter.yamlsource import Source
 
 __all__ = ["CAPABILITIES", "STANDARD_LABELS", "References", "Vocabulary", "vocabulary_of"]
@@ -31,6 +39,14 @@ STANDARD_LABELS = LabelScheme(
     },
 )
 """What `labels: standard` means; it never changes within an apiVersion."""
+
+
+FACT_HINTS = {
+    "bool": "write true or false, without quotes",
+    "int": "write a whole number, without quotes",
+    "string": "put it in quotes",
+    "enum": "write one of the fact's `values`",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,32 +125,32 @@ class References:
         *,
         code: str,
         noun: str,
-        among: Iterable[str],
+        among: Collection[str],
         key: bool = False,
     ) -> bool:
         """Note an unknown name; return whether it is known."""
-        names = set(among)
-        if name in names:
+        if name in among:
             return True
+        hinted = len(self.findings.problems) < PROBLEMS_WITH_HINT
         self.findings.add(
             self.source,
             path,
             code,
-            f"unknown {noun} `{name}`",
-            hint=did_you_mean(name, names),
+            f"unknown {noun} `{shortened(name)}`",
+            hint=did_you_mean(name, among) if hinted else None,
             key=key,
         )
         return False
 
     def each(
-        self, path: Path, names: Iterable[str], *, code: str, noun: str, among: Iterable[str]
+        self, path: Path, names: Iterable[str], *, code: str, noun: str, among: Collection[str]
     ) -> None:
         """Check a list of names, or a scalar that stands for one."""
         for place, name in enumerate(names):
             self.known((*path, place), name, code=code, noun=noun, among=among)
 
     def in_sets(
-        self, path: Path, match: SetMatch | None, *, code: str, noun: str, among: Iterable[str]
+        self, path: Path, match: SetMatch | None, *, code: str, noun: str, among: Collection[str]
     ) -> None:
         """Check the three lists of a set matcher."""
         if match is not None:
@@ -243,16 +259,21 @@ class References:
                 path,
                 "MR020",
                 f"`prefix` does not fit fact `{name}` of type {fact.type}",
+                hint="list the values it may have",
             )
         bounds = (match.at_least, match.at_most, match.above, match.below)
         if fact.type != "int" and any(bound is not None for bound in bounds):
             self.findings.add(
-                self.source, path, "MR020", f"bounds do not fit fact `{name}` of type {fact.type}"
+                self.source,
+                path,
+                "MR020",
+                f"bounds do not fit fact `{name}` of type {fact.type}",
+                hint="list the values it may have, or declare it `type: int`",
             )
         for place, value in enumerate(match.equals or ()):
             self.fact_value((*path, place), name, value)
 
-    def fact_value(self, path: Path, name: str, value: str | bool | int) -> bool:
+    def fact_value(self, path: Path, name: str, value: FactValue) -> bool:
         """Check that a value fits its fact; return whether it does."""
         fact = self.words.facts[name]
         if fact.type == "enum" and isinstance(value, str):
@@ -268,6 +289,7 @@ class References:
                 self.source,
                 path,
                 "MR106",
-                f"`{value}` is not a value of fact `{name}` ({fact.type})",
+                f"{json.dumps(value)} is not a value of fact `{name}` of type {fact.type}",
+                hint=FACT_HINTS[fact.type],
             )
         return fits

@@ -15,8 +15,9 @@ from modelrouter.testing.behaviour import (
     status,
     truncate,
 )
-from modelrouter.testing.loopback import LoopbackServer, Received
+from modelrouter.testing.loopback import LoopbackServer
 from modelrouter.testing.scripted import ManualClock, ScriptedProvider, Turn
+from modelrouter.testing.stage import Received
 
 __all__ = [
     "Behaviour",

@@ -72,7 +72,7 @@ class Behaviour:
     tool_calls: tuple[tuple[str, str], ...] = ()
     echo_tool: bool = False
     finish_reason: str | None = "stop"
-    usage: Tokens | None = Tokens()  # noqa: RUF009 - frozen
+    usage: Tokens | None = Tokens()
     code: int = 200
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes | None = None
@@ -89,7 +89,7 @@ class Behaviour:
 def answer(
     text: str = "Hello from the loopback server.",
     *,
-    usage: Tokens | None = Tokens(),  # noqa: B008 - frozen
+    usage: Tokens | None = Tokens(),
     finish_reason: str | None = "stop",
     reasoning: str = "",
     tool_calls: tuple[tuple[str, str], ...] = (),
@@ -144,7 +144,10 @@ def drop() -> Behaviour:
 
 
 def truncate(
-    chunks: int, *, how: Literal["clean", "close", "reset"] = "clean", text: str = "one two three four"
+    chunks: int,
+    *,
+    how: Literal["clean", "close", "reset"] = "clean",
+    text: str = "one two three four",
 ) -> Behaviour:
     """Return a stream that ends after `chunks` chunks, without a terminator."""
     return Behaviour(text=text, stop_at=chunks, stop_how=how)

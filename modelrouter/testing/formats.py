@@ -84,9 +84,9 @@ class Script:
 def first_tool(request: dict[str, Json]) -> str:
     """Name of the first tool of an OpenAI- or Anthropic-shaped request."""
     tools = request.get("tools")
-    tool = tools[0] if isinstance(tools, list) and tools else {}
-    function = tool.get("function", tool) if isinstance(tool, dict) else {}
-    return str(function.get("name", "tool")) if isinstance(function, dict) else "tool"
+    tool = tools[0] if isinstance(tools, list) and tools else None
+    function = tool.get("function", tool) if isinstance(tool, dict) else None
+    return str(function.get("name")) if isinstance(function, dict) else "tool"
 
 
 def words(text: str) -> list[str]:
@@ -114,7 +114,9 @@ def openai_reply(request: dict[str, Json], script: Script) -> Reply:
         for delta in openai_deltas(script)
     ]
     if script.finish_reason is not None:
-        events.append((None, {**chunk, "choices": [{"index": 0, "delta": {}, **openai_finish(script)}]}))
+        events.append(
+            (None, {**chunk, "choices": [{"index": 0, "delta": {}, **openai_finish(script)}]})
+        )
     if usage is not None and wanted:
         events.append((None, {**chunk, "choices": [], "usage": usage}))
     return Reply(
@@ -137,7 +139,11 @@ def openai_message(script: Script) -> dict[str, Json]:
         message["reasoning_content"] = script.reasoning
     if script.tool_calls:
         message["tool_calls"] = [
-            {"id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": text}}
+            {
+                "id": f"call_{place}",
+                "type": "function",
+                "function": {"name": name, "arguments": text},
+            }
             for place, (name, text) in enumerate(script.tool_calls)
         ]
     return message
@@ -186,15 +192,13 @@ def anthropic_reply(request: dict[str, Json], script: Script) -> Reply:
         whole["usage"] = {**start, **end}
     message: dict[str, Json] = {**head, "content": [], "stop_reason": None}
     message |= {"usage": start} if start else {}
-    events: list[tuple[str | None, Json]] = [
-        ("message_start", {"type": "message_start", "message": message})
-    ]
-    events += anthropic_events(script)
+    data: list[dict[str, Json]] = [{"type": "message_start", "message": message}]
+    data += anthropic_events(script)
     if reason is not None:
-        stop: dict[str, Json] = {"type": "message_delta", "delta": {"stop_reason": reason}}
-        events += [("message_delta", {**stop, "usage": end})]
-        events += [("message_stop", {"type": "message_stop"})]
-    return Reply(streamed=request.get("stream") is True, whole=whole, events=tuple(events))
+        data.append({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": end})
+        data.append({"type": "message_stop"})
+    events = tuple((str(event["type"]), event) for event in data)
+    return Reply(streamed=request.get("stream") is True, whole=whole, events=events)
 
 
 def anthropic_blocks(script: Script) -> list[Json]:
@@ -206,7 +210,7 @@ def anthropic_blocks(script: Script) -> list[Json]:
     return blocks
 
 
-def anthropic_events(script: Script) -> Iterator[tuple[str | None, Json]]:
+def anthropic_events(script: Script) -> Iterator[dict[str, Json]]:
     """Start, deltas and stop of each content block."""
     pieces: list[tuple[Json, list[Json]]] = []
     if script.text:
@@ -216,16 +220,10 @@ def anthropic_events(script: Script) -> Iterator[tuple[str | None, Json]]:
         call: Json = {"type": "tool_use", "id": f"toolu_{place}", "name": name, "input": {}}
         pieces.append((call, [{"type": "input_json_delta", "partial_json": arguments}]))
     for place, (block, deltas) in enumerate(pieces):
-        yield (
-            "content_block_start",
-            {"type": "content_block_start", "index": place, "content_block": block},
-        )
+        yield {"type": "content_block_start", "index": place, "content_block": block}
         for delta in deltas:
-            yield (
-                "content_block_delta",
-                {"type": "content_block_delta", "index": place, "delta": delta},
-            )
-        yield "content_block_stop", {"type": "content_block_stop", "index": place}
+            yield {"type": "content_block_delta", "index": place, "delta": delta}
+        yield {"type": "content_block_stop", "index": place}
 
 
 def anthropic_usage(tokens: Tokens | None) -> tuple[dict[str, Json], dict[str, Json]]:
@@ -249,7 +247,8 @@ def gemini_reply(path: str, script: Script) -> Reply:
         {"functionCall": {"name": name, "args": json.loads(arguments)}}
         for name, arguments in script.tool_calls
     ]
-    parts: list[Json] = [{"text": piece} for piece in words(script.text)] + calls
+    parts: list[Json] = [{"text": piece} for piece in words(script.text)]
+    parts += calls
     head: dict[str, Json] = {"modelVersion": script.model, "responseId": "loopback"}
     usage = gemini_usage(script.usage)
     events: list[tuple[str | None, Json]] = [
@@ -258,9 +257,7 @@ def gemini_reply(path: str, script: Script) -> Reply:
     last: dict[str, Json] = {**head, "candidates": [gemini_candidate(parts[-1:], reason)], **usage}
     whole: dict[str, Json] = {
         **head,
-        "candidates": [
-            gemini_candidate([{"text": script.text}] if script.text else calls, reason)
-        ],
+        "candidates": [gemini_candidate([{"text": script.text}] if script.text else calls, reason)],
         **usage,
     }
     return Reply(

@@ -21,41 +21,19 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
 from modelrouter.testing.behaviour import Behaviour, answer
 from modelrouter.testing.formats import Reply, reply
+from modelrouter.testing.stage import Received, Script, Stage
 from modelrouter.values import Json
 
-__all__ = ["LoopbackServer", "Received", "Script"]
+__all__ = ["LoopbackServer"]
 
 POLL_S = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """One request as it arrived.
-
-    Attributes:
-        method: HTTP method, or `CONNECT` if the server was used as a proxy.
-        path: Path with query.
-        headers: By lower-case name.
-        body: JSON body, or None where there is none.
-        disconnected: Whether the client hung up before the reply was complete.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: Json = field(repr=False)
-    disconnected: bool = False
-
-
-Script = Behaviour | Sequence[Behaviour] | Callable[[Received], Behaviour]
 
 
 class LoopbackServer:
@@ -71,13 +49,9 @@ class LoopbackServer:
     """
 
     def __init__(self, script: Script | None = None) -> None:
-        self._script: Script = answer() if script is None else script
-        self._lock = threading.Lock()
-        self._received: list[Received] = []
-        self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.loopback = self
-        self.port: int = self._server.server_address[1]
+        self._stage = Stage(answer() if script is None else script)
+        self._server = _Server(self._stage)
+        self.port: int = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever,
@@ -98,7 +72,7 @@ class LoopbackServer:
         traceback: TracebackType | None,
     ) -> None:
         """Stop serving and close every connection."""
-        self._closing.set()
+        self._stage.closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -106,8 +80,7 @@ class LoopbackServer:
     @property
     def requests(self) -> tuple[Received, ...]:
         """Every request so far, in order of arrival."""
-        with self._lock:
-            return tuple(self._received)
+        return self._stage.received
 
     def wait_for(self, holds: Callable[[Self], bool], *, seconds: float = 2.0) -> bool:
         """Wait until `holds(self)` is true; return whether it became true in time."""
@@ -118,22 +91,6 @@ class LoopbackServer:
             time.sleep(POLL_S)
         return True
 
-    def _record(self, received: Received) -> tuple[int, Behaviour]:
-        """Keep a request and choose what to do with it."""
-        with self._lock:
-            place = len(self._received)
-            self._received.append(received)
-        script = self._script
-        if isinstance(script, Behaviour):
-            return place, script
-        if isinstance(script, Sequence):
-            return place, script[min(place, len(script) - 1)]
-        return place, script(received)
-
-    def _hung_up(self, place: int) -> None:
-        with self._lock:
-            self._received[place] = replace(self._received[place], disconnected=True)
-
 
 class _Server(ThreadingHTTPServer):
     """Threads that end with the process, and no words about clients that hang up."""
@@ -141,11 +98,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
-    loopback: LoopbackServer
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
         self._open: set[socket.socket] = set()
-        super().__init__(address, handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     def server_bind(self) -> None:
         """Bind without the reverse look-up of the standard library."""
@@ -156,13 +113,13 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: object, client_address: object) -> None:
         """Remember the connection, so that closing the server closes it."""
-        assert isinstance(request, socket.socket)  # noqa: S101 - narrows the type
+        assert isinstance(request, socket.socket)
         self._open.add(request)
         super().process_request(request, client_address)  # pyright: ignore[reportArgumentType]
 
     def shutdown_request(self, request: object) -> None:
         """Forget the connection and close it."""
-        assert isinstance(request, socket.socket)  # noqa: S101 - narrows the type
+        assert isinstance(request, socket.socket)
         self._open.discard(request)
         super().shutdown_request(request)
 
@@ -188,7 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+
+    @property
+    def _stage(self) -> Stage:
+        assert isinstance(self.server, _Server)
+        return self.server.stage
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Say nothing."""
@@ -207,11 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             body=body,
         )
-        place, behaviour = self.server.loopback._record(received)  # noqa: SLF001 - one unit
+        place, behaviour = self._stage.enter(received)
         try:
             self._act(behaviour, reply(self.path.partition("?")[0], body, behaviour))
         except (_HungUpError, ConnectionError):
-            self.server.loopback._hung_up(place)  # noqa: SLF001 - one unit
+            self._stage.hung_up(place)
             self.close_connection = True
 
     do_GET = do_PUT = do_CONNECT = do_POST  # noqa: N815 - the base's names
@@ -237,9 +198,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _whole(self, code: int, body: bytes, content_type: str, extra: Mapping[str, str]) -> None:
         """Send a plain response."""
         self.send_response(code)
-        for name, value in {"Content-Type": content_type, **extra}.items():
+        usual = {"Content-Type": content_type, "Content-Length": str(len(body))}
+        for name, value in {**usual, **extra}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -285,7 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
             readable, _, _ = select.select([self.connection], [], [], left)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 raise _HungUpError
-            if self.server.loopback._closing.is_set():  # noqa: SLF001 - one unit
+            if self._stage.closing.is_set():
                 raise _HungUpError
             if time.monotonic() >= end:
                 return

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from modelrouter import Router
+from modelrouter.litellm_provider import LiteLLMProvider
 from modelrouter.testing import Behaviour, LoopbackServer
 from tests.flow.kit import APIS, Api, bundle, key_of, model, vendor
 
@@ -44,6 +45,8 @@ def said(messages: Any) -> dict[str, Any]:
     return {"messages": messages} if messages else {}
 
 
+# One provider for the whole run: the connections of the synchronous API live as long as it.
+PROVIDER = LiteLLMProvider()
 WAYS = {
     "completion": whole(APIS["sync"]),
     "acompletion": whole(APIS["async"]),
@@ -111,5 +114,5 @@ def router_for(
             **sections,
         ),
         credentials=key_of,
-        **(router or {}),
+        **{"provider": PROVIDER, **(router or {})},
     )

@@ -1,0 +1,82 @@
+"""What is said of broken policies, compared with golden files.
+
+Each folder below tests/golden/policy is one policy; its expected.txt holds every finding.
+After a change that is meant, write the files anew and review the difference:
+
+    MODELROUTER_REWRITE_GOLDEN=1 .venv/bin/python -m pytest tests/cli/test_policy_findings.py
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from modelrouter.errors import Problem
+from modelrouter.loader import inspect
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "policy"
+CASES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())
+REWRITE = os.environ.get("MODELROUTER_REWRITE_GOLDEN") == "1"
+
+
+def found_in(folder: Path) -> tuple[Problem, ...]:
+    return inspect(folder).problems
+
+
+def shown(folder: Path) -> str:
+    text = "".join(f"{problem}\n" for problem in found_in(folder))
+    return text.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
+def test_a_broken_policy_is_described_as_in_its_golden_file(folder: Path) -> None:
+    expected = folder / "expected.txt"
+    if REWRITE:
+        expected.write_text(shown(folder), encoding="utf-8")
+    assert shown(folder) == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: folder.name)
+def test_every_finding_points_into_its_file(folder: Path) -> None:
+    for problem in found_in(folder):
+        file = Path(problem.file)
+        if file.is_dir():
+            assert (problem.line, problem.column) == (1, 1)
+            continue
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert problem.line <= len(lines) + 1
+        # A finding at the end of the file stands behind its last line.
+        line = lines[problem.line - 1] if problem.line <= len(lines) else ""
+        assert 1 <= problem.column <= len(line) + 1
+
+
+def test_the_golden_files_show_every_code_of_the_loader() -> None:
+    codes = {problem.code for folder in CASES for problem in found_in(folder)}
+    named = {"MR000", "MR003", "MR006", "MR012", "MR020"}
+    names = {f"MR{number}" for number in range(101, 111)}
+    endpoints = {f"MR{number}" for number in range(120, 125)}
+    assert codes >= named | names | endpoints
+    assert len(CASES) >= 25
+
+
+def test_every_code_is_in_the_reference() -> None:
+    reference = Path(__file__).parents[2] / "docs" / "reference" / "problem-codes.md"
+    documented = set(re.findall(r"^### (MR\d{3})", reference.read_text(encoding="utf-8"), re.M))
+    package = Path(__file__).parents[2] / "modelrouter"
+    used: set[str] = set()
+    for name in ("yamlsource.py", "yamlsyntax.py", "loader.py", *sorted_modules(package)):
+        used |= set(re.findall(r'"(MR\d{3})"', (package / name).read_text(encoding="utf-8")))
+    assert used == documented
+
+
+def sorted_modules(package: Path) -> list[str]:
+    return sorted(f"policy/{path.name}" for path in (package / "policy").glob("*.py"))
+
+
+def test_no_two_findings_of_one_kind_stand_at_one_place_for_one_mistake() -> None:
+    for folder in CASES:
+        places = [(part.file, part.line, part.column, part.message) for part in found_in(folder)]
+        assert len(places) == len(set(places))
