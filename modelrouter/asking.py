@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 
 from modelrouter.decide import Snapshot
-from modelrouter.engine.compiled import Engine
+from modelrouter.engine.clauses import Engine
 from modelrouter.labels import Label
 from modelrouter.policy.suite import AskedRequest, Given
 from modelrouter.values import PICO_PER_USD, Request

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from modelrouter import telemetry
 from modelrouter.budget import Hold
-from modelrouter.calls import Call, cost_of, decide_again, denial, shortage_error
+from modelrouter.calls import Call, cost_of, decide_again
 from modelrouter.decide import Snapshot, decide
 from modelrouter.decision import Candidate, Obligations, Reason, Removal, RuleRef
+from modelrouter.denying import denial, shortage_error
 from modelrouter.engine.guard import guard
 from modelrouter.errors import Attempted, ErrorKind
 from modelrouter.ports import Key, ProviderError, Send
@@ -221,7 +222,7 @@ async def reserve(call: Call, candidate: Candidate) -> Hold | None:
     if isinstance(held, Hold):
         return held
     if call.redecided or not await decide_again(call):
-        raise shortage_error(call, held)
+        raise shortage_error(call.decision, held)
     return None
 
 

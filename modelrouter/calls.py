@@ -9,20 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrouter import telemetry
-from modelrouter.budget import Account, Charge, Hold, Shortage, window_of
+from modelrouter.budget import Account, Charge, Hold, window_of
 from modelrouter.decide import Snapshot, decide
 from modelrouter.decision import Candidate, Decision
+from modelrouter.denying import denial
 from modelrouter.engine.request_matching import MISSING, Missing
 from modelrouter.engine.sizing import Sizes, sizes_of
 from modelrouter.engine.spending import amount_on, applies
 from modelrouter.engine.subject import Asked, read_request
-from modelrouter.errors import (
-    Attempted,
-    BudgetBusy,
-    BudgetExceeded,
-    ModelRouterError,
-    PolicyDenied,
-)
+from modelrouter.errors import Attempted, BudgetExceeded, PolicyDenied
 from modelrouter.payload import Payload
 from modelrouter.receipts import CacheOutcome, Receipt, content_hash, new_call_id
 from modelrouter.retry import Plan
@@ -32,7 +27,7 @@ from modelrouter.world import World
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from modelrouter.engine.compiled import Engine
+    from modelrouter.engine.clauses import Engine
     from modelrouter.policy.document import Runtime
 
 __all__ = ["Call", "begin", "cost_of"]
@@ -278,40 +273,4 @@ def cost_of(usage: Usage | None, model: str, engine: Engine) -> int | None:
         + plain_out * rates.output
         + usage.reasoning_tokens * rates.reasoning
         + rates.request
-    )
-
-
-def denial(decision: Decision) -> ModelRouterError:
-    """Return the error of a denial."""
-    if decision.deny_stage == "budget":
-        names = ", ".join(f"`{name}`" for name in decision.rules) or "the call's `max_cost_usd`"
-        return BudgetExceeded(
-            f"no budget room for task `{decision.task}`: {names}",
-            decision=decision,
-            budgets=decision.rules,
-            hint="`error.decision.explain()` says what is left; lower `max_tokens`, wait for "
-            "the next window, or raise the limit. Do not retry",
-        )
-    clauses = f" by {', '.join(f'`{name}`' for name in decision.rules)}" if decision.rules else ""
-    doubts = f" ({'; '.join(decision.unclassified)})" if decision.unclassified else ""
-    return PolicyDenied(
-        f"policy `{decision.policy}` denies task `{decision.task}` with label "
-        f"{decision.label} at {decision.deny_stage}{clauses}{doubts}",
-        decision=decision,
-        hint="`error.decision.explain()` lists every model with its reasons",
-    )
-
-
-def shortage_error(call: Call, shortage: Shortage) -> BudgetExceeded:
-    """Return the error of a reservation that failed twice."""
-    name = shortage.charge.account.budget
-    kind = BudgetBusy if shortage.passing else BudgetExceeded
-    held = "held by calls in flight" if shortage.passing else "spent"
-    return kind(
-        f"budget `{name}` has no room for the worst case of this call: it is {held}",
-        decision=call.decision,
-        budgets=(name,),
-        hint="try again when the calls in flight have ended"
-        if shortage.passing
-        else "lower `max_tokens`, wait for the next window, or raise the limit",
     )

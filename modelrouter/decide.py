@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from modelrouter.decision import Candidate, Decision, Reason, Removal
-from modelrouter.engine.compiled import Engine, ObligateClause
+from modelrouter.engine.clauses import Engine, ObligateClause
 from modelrouter.engine.guard import Guarded, guard
 from modelrouter.engine.obliging import combine, matching_obligations, unfulfilled
 from modelrouter.engine.request_matching import Subject

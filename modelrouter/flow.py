@@ -181,7 +181,7 @@ async def stream(call: Call, outcome: Outcome) -> AsyncGenerator[Chunk, None]:
             if attempt is None:
                 continue
             if isinstance(attempt, ProviderError):
-                raise failure_of(call, attempt)
+                raise failure_of(call, attempt)  # noqa: TRY301 - ends the call below
             relay = Relay(attempt=attempt)
             async with aclosing(relay.pieces()) as pieces:
                 async for piece in pieces:
@@ -194,7 +194,7 @@ async def stream(call: Call, outcome: Outcome) -> AsyncGenerator[Chunk, None]:
                 )
                 outcome.reply = reply_of(call, answer)
             elif relay.begun:
-                raise failure_of(call, relay.failure, begun=True)
+                raise failure_of(call, relay.failure, begun=True)  # noqa: TRY301 - as above
             else:
                 why = await next_step(call, relay.failure)
     except BaseException as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from modelrouter.engine.compiled import Engine
+from modelrouter.engine.clauses import Engine
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
 from modelrouter.engine.truth import TRUE

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from modelrouter.asking import day_of, merged, request_from, snapshot_from
 from modelrouter.decide import decide
 from modelrouter.decision import Decision
-from modelrouter.engine.compiled import Engine, compile_bundle
+from modelrouter.engine.clauses import Engine
+from modelrouter.engine.compiled import compile_bundle
 from modelrouter.errors import CallError
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.suite import AskedRequest, Expected, Given, TestCase

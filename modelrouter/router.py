@@ -20,11 +20,11 @@ from modelrouter.calls import Call, accounts_of, begin, snapshot_of
 from modelrouter.context import inherited, within
 from modelrouter.decide import decide
 from modelrouter.decision import Decision
-from modelrouter.engine.compiled import Engine, compile_bundle
+from modelrouter.engine.clauses import Engine
+from modelrouter.engine.compiled import compile_bundle
 from modelrouter.engine.subject import read_request
 from modelrouter.errors import ConfigurationError
 from modelrouter.flow import complete
-from modelrouter.litellm_provider import LiteLLMProvider
 from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
 
 __all__ = ["Router"]
+
+
+def default_provider() -> Provider:
+    """Return the provider that reaches every vendor."""
+    from modelrouter.litellm_provider import LiteLLMProvider  # noqa: PLC0415 - only to send
+
+    return LiteLLMProvider()
+
 
 LOG = logging.getLogger("modelrouter")
 DAYS_KEPT = 4
@@ -97,7 +105,7 @@ class Router:
         self._clock: Clock = clock or Clock()
         self._receive: Callable[[Receipt], None] | None = receipts
         shared = World(
-            provider=provider if provider is not None else LiteLLMProvider(),
+            provider=provider if provider is not None else default_provider(),
             pace=AsyncPace(),
             ledger=budgets if budgets is not None else MemoryLedger(),
             cache=cache if cache is not None else ExactCache(),

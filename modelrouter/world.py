@@ -19,7 +19,7 @@ from modelrouter.receipts import Receipt
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from modelrouter.engine.compiled import Engine
+    from modelrouter.engine.clauses import Engine
 
 __all__ = ["Approval", "Clock", "Target", "World"]
 

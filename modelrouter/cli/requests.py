@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from modelrouter.asking import day_of, request_from, snapshot_from, unknown_given
 from modelrouter.decide import decide
 from modelrouter.decision import Decision
-from modelrouter.engine.compiled import Engine, compile_bundle
+from modelrouter.engine.clauses import Engine
+from modelrouter.engine.compiled import compile_bundle
 from modelrouter.errors import CallError, ModelRouterError
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.findings import did_you_mean, shape_problems, shortened

@@ -7,169 +7,33 @@ here, once, so that deciding only collects them.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
-from modelrouter.decision import Obligations, Reason, Removal, RuleRef
-from modelrouter.engine.costs import ModelTable, table_of
+from modelrouter.decision import Reason, Removal, RuleRef
+from modelrouter.engine.clauses import (
+    Clause,
+    Engine,
+    FloorClause,
+    Memory,
+    MeterClause,
+    ObligateClause,
+)
+from modelrouter.engine.costs import table_of
 from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
-from modelrouter.engine.request_matching import Condition, Index, compile_when
+from modelrouter.engine.request_matching import Index, compile_when
 from modelrouter.engine.truth import FALSE, TRUE
-from modelrouter.labels import Label, LabelScheme
 from modelrouter.values import PICO_PER_USD
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
-    from modelrouter.policy.document import Budget, Floors, Objective, Obligate, Rule, Runtime
+    from modelrouter.policy.document import Budget, Floors, Obligate, Rule
     from modelrouter.policy.matchers import ModelMatcher
 
 WARN_AT = Decimal("0.8")
 
-__all__ = [
-    "MEMORY_ENTRIES",
-    "Clause",
-    "Closed",
-    "Engine",
-    "FloorClause",
-    "MeterClause",
-    "ObligateClause",
-    "compile_bundle",
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clause:
-    """A forbid, require or permit.
-
-    Attributes:
-        when: When it applies, or None for always.
-        mask: The models it removes (forbid, require) or allows (permit).
-        known: What happens when `when` is true.
-        unclassified: What happens when `when` is unknown.
-    """
-
-    id: str
-    when: Condition | None
-    mask: int
-    known: Removal
-    unclassified: Removal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FloorClause:
-    """A floor and the models it binds."""
-
-    id: str
-    ref: RuleRef
-    when: Condition | None
-    mask: int
-    bounds: Floors
-    soft: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterClause:
-    """A budget: the models it meters, and those that stay once it degrades.
-
-    Attributes:
-        unit: `usd` (counted in pico-dollars), `tokens` or `calls`.
-        limit: The limit in that unit.
-        warn_from: What must be spent for a warning, in that unit.
-    """
-
-    budget: Budget
-    unit: Literal["usd", "tokens", "calls"]
-    limit: int
-    warn_from: Decimal
-    ref: RuleRef
-    when: Condition | None
-    mask: int
-    degrade_to: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObligateClause:
-    """An obligation and the models it comes with.
-
-    Attributes:
-        bit: Stands for this clause in a set of clauses.
-    """
-
-    id: str
-    bit: int
-    when: Condition | None
-    mask: int
-    do: Obligate
-
-
-class Memory:
-    """Results of pure functions, so that a value met again is not computed again.
-
-    It never changes an answer. Threads may fill it at once: an entry is written whole, and
-    two writers write the same.
-    """
-
-    __slots__ = ("labels", "obligations")
-
-    def __init__(self) -> None:
-        self.labels: dict[tuple[Label | None, tuple[Label, ...], str], Closed] = {}
-        self.obligations: dict[int, Obligations] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Closed:
-    """A closed label, and the same as place and bits."""
-
-    label: Label
-    level: int
-    known: int
-    unknown: int
-
-
-MEMORY_ENTRIES = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """A policy ready to decide, for one day.
-
-    Attributes:
-        bundle: What it was compiled from.
-        at: The day for which facts and permits were judged.
-        index: Places of names.
-        table: Figures of the models, in catalogue order.
-        everything: The mask of all models.
-        retired: What retirement removes.
-        forbids: Forbids and requires, by id.
-        permits: Permits in force, by id.
-        deny_from: Place of the lowest level at which only a permit makes a model eligible.
-        reads_budgets: Whether an objective or advisory rule reads how much is spent.
-    """
-
-    bundle: Bundle
-    at: datetime.date
-    scheme: LabelScheme
-    index: Index
-    ids: tuple[str, ...]
-    by_id: tuple[int, ...]
-    place: Mapping[str, int]
-    table: ModelTable
-    everything: int
-    retired: tuple[Removal, ...]
-    forbids: tuple[Clause, ...]
-    permits: tuple[Clause, ...]
-    deny_from: int
-    floors: tuple[FloorClause, ...]
-    meters: tuple[MeterClause, ...]
-    obligates: tuple[ObligateClause, ...]
-    objectives: tuple[tuple[Objective, Condition | None], ...]
-    runtimes: tuple[tuple[Runtime, Condition | None], ...]
-    advisory: tuple[tuple[str, Condition | None], ...]
-    reads_budgets: bool
-    category_bits: Mapping[str, int] = field(repr=False)
-    memory: Memory = field(repr=False, compare=False)
+__all__ = ["compile_bundle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

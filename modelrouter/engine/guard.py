@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelrouter.decision import Reason, Removal, RuleRef
-from modelrouter.engine.compiled import Engine
+from modelrouter.engine.clauses import Engine
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.truth import TRUE
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from modelrouter.decision import NO_OBLIGATIONS, Obligations, Reason, Removal, RuleRef
-from modelrouter.engine.compiled import MEMORY_ENTRIES, Engine, Memory, ObligateClause
+from modelrouter.engine.clauses import MEMORY_ENTRIES, Engine, Memory, ObligateClause
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.spending import places
 from modelrouter.labels import Label

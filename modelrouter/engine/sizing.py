@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelrouter.engine.compiled import Engine
+from modelrouter.engine.clauses import Engine
 from modelrouter.engine.costs import ModelTable
 from modelrouter.values import Request
 

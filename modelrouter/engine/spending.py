@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from modelrouter.decision import Reason, Removal, RuleRef
-from modelrouter.engine.compiled import Engine, MeterClause
+from modelrouter.engine.clauses import Engine, MeterClause
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
 from modelrouter.values import PICO_PER_USD, Limits, usd

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from modelrouter.engine.compiled import MEMORY_ENTRIES, Closed, Engine
+from modelrouter.engine.clauses import MEMORY_ENTRIES, Closed, Engine
 from modelrouter.engine.request_matching import MISSING, Missing, Subject
 from modelrouter.errors import CallError
 from modelrouter.labels import Label

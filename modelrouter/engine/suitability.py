@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from modelrouter.decision import Reason, Removal, RuleRef
-from modelrouter.engine.compiled import Engine, FloorClause
+from modelrouter.engine.clauses import Engine, FloorClause
 from modelrouter.engine.costs import Thresholds
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes

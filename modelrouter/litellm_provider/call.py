@@ -83,9 +83,10 @@ class Call:
         """Send the request."""
         hush()
         send = self._send
+        route = self._route or Route()
         options: dict[str, Any] = answers.plain(send.parameters)
         if send.max_output is not None:
-            options["max_tokens"] = send.max_output
+            options |= route.limit(send.upstream, send.max_output)
         if self._stream:
             options |= {"stream": True, "stream_options": {"include_usage": True}}
         if self._client is not None:
@@ -93,7 +94,7 @@ class Call:
         if self._native:  # LiteLLM would leave out `user`, and refuse what newer servers take
             options["allowed_openai_params"] = [*send.parameters]
         self._opened = await self._litellm.acompletion(
-            model=send.upstream,
+            model=route.name(send.upstream),
             messages=[answers.plain(message) for message in send.messages],
             api_base=send.api_base,
             api_key=send.key.reveal or NO_KEY,
@@ -111,6 +112,7 @@ class Call:
     async def whole(self) -> Completion:
         """Send the request and return the plain answer."""
         await self.open()
+        self._check_watched()
         answer = self._exchange.witness.frames[0] if self._native else dumped(self._opened)
         usage = openai_usage(answer) if self._route is None else self._exchange.witness.usage
         payload = answers.whole_payload(answer, usage)
@@ -166,6 +168,7 @@ class Call:
         models with a tokenizer from the network.
         """
         piece = await anext(self._opened, None)
+        self._check_watched()
         if piece is None:
             return []
         chunk = answers.as_chunk(dumped(piece))
@@ -181,6 +184,15 @@ class Call:
         if not self._ended:
             return []
         return [chunk] if usage is None else [chunk, answers.usage_chunk(chunk, usage)]
+
+    def _check_watched(self) -> None:
+        """Refuse an answer that came by a client of LiteLLM's own.
+
+        Raises:
+            Stopped: The route promises a watch on the wire, and the wire was silent.
+        """
+        if self._route is not None and not self._exchange.sent:
+            raise self._exchange.stop(Fault(kind=ErrorKind.INTERNAL, billed=True))
 
     async def _own_usage(self) -> Any:  # noqa: ANN401
         """Return the usage that LiteLLM reports at the end of an unguarded stream."""

@@ -55,9 +55,25 @@ class LiteLLM:
         )
 
         self._module: Any = litellm
+        self._bridged: dict[str, bool] = {}
         self.acompletion: Any = litellm.acompletion
         self.handler: Any = AsyncHTTPHandler
         self.sdk: type[openai.AsyncOpenAI] = openai.AsyncOpenAI
+
+    def bridged(self, upstream: str) -> bool:
+        """Whether LiteLLM would reach a model by OpenAI's Responses protocol instead.
+
+        It does so by a client of its own that cannot be given, and reads another format.
+        """
+        known = self._bridged.get(upstream)
+        if known is None:
+            try:
+                mode = self._module.get_model_info(model=upstream).get("mode")
+            except Exception:  # noqa: BLE001 - it raises a bare Exception for unlisted models
+                mode = None
+            known = mode == "responses" or upstream.partition("/")[2].startswith("responses/")
+            self._bridged[upstream] = known
+        return known
 
     def settle(self, *, alone: bool) -> None:
         """Change the two settings of LiteLLM that a call cannot bring along.

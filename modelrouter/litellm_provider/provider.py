@@ -157,7 +157,7 @@ class LiteLLMProvider:
         if fault is not None:
             raise fault.error()
         litellm, clients = self._load()
-        if litellm.redirected:
+        if litellm.redirected or (route is not None and litellm.bridged(send.upstream)):
             raise ProviderError(ErrorKind.INTERNAL)
         from modelrouter.litellm_provider.call import Call  # noqa: PLC0415 - imports httpx
 

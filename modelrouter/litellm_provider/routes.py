@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from modelrouter.values import Json
 
 __all__ = ["GUARDED_PROVIDERS", "NO_KEY", "ROUTES", "Route"]
 
@@ -27,6 +30,29 @@ class Route:
     dialect: Literal["anthropic", "gemini", "openai"] = "openai"
     native: bool = False
 
+    def name(self, upstream: str) -> str:
+        """Return the model name to give to LiteLLM.
+
+        Under `openai/` LiteLLM turns some calls into the Responses protocol, depending on
+        model, tools and address; under `custom_openai/` it does not.
+        """
+        prefix, _, rest = upstream.partition("/")
+        return f"custom_openai/{rest}" if prefix == "openai" else upstream
+
+    def limit(self, upstream: str, tokens: int) -> dict[str, Json]:
+        """Return the arguments that limit output tokens.
+
+        OpenAI's reasoning models take no `max_tokens`, and servers that are only compatible
+        know nothing else. LiteLLM's adapters rename it for the other providers; under
+        `custom_openai/` they would rename `max_completion_tokens` back, so that goes by the
+        body that openai's client adds.
+        """
+        if REASONING.match(upstream):
+            return {"extra_body": {"max_completion_tokens": tokens}}
+        return {"max_tokens": tokens}
+
+
+REASONING = re.compile(r"(openai|custom_openai)/(gpt-([5-9]|\d\d)|o\d)")
 
 # Each of these is tested on the wire, plain and streamed: one request, through the guarded
 # client. OpenAI-compatible servers of one's own are `hosted_vllm` or `openai`.
@@ -40,7 +66,6 @@ NATIVE = (
     "xinference",
 )
 TRANSLATED = (
-    "azure_ai",
     "baseten",
     "cerebras",
     "dashscope",

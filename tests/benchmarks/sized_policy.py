@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from modelrouter.decide import Snapshot
-from modelrouter.engine.compiled import Engine, compile_bundle
+from modelrouter.engine.clauses import Engine
+from modelrouter.engine.compiled import compile_bundle
 from modelrouter.labels import Label
 from modelrouter.loader import load_text
 from modelrouter.values import PICO_PER_USD, Request

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-import sys
 
 from modelrouter.cli import main
 

@@ -64,7 +64,9 @@ def test_the_golden_files_show_every_code_of_the_loader() -> None:
 
 def test_every_code_is_in_the_reference() -> None:
     reference = Path(__file__).parents[2] / "docs" / "reference" / "problem-codes.md"
-    documented = set(re.findall(r"^### (MR\d{3})", reference.read_text(encoding="utf-8"), re.M))
+    documented = set(
+        re.findall(r"^### (MR\d{3})", reference.read_text(encoding="utf-8"), re.MULTILINE)
+    )
     package = Path(__file__).parents[2] / "modelrouter"
     used: set[str] = set()
     for name in ("yamlsource.py", "yamlsyntax.py", "loader.py", *sorted_modules(package)):

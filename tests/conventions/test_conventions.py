@@ -19,8 +19,18 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # `file:Class` -> the options it does without, and why. An entry that is no longer needed fails.
 EXEMPT_DATACLASSES: dict[str, set[str]] = {
+    "modelrouter/attempts.py:Attempt": {"frozen"},  # is settled once
+    "modelrouter/budget.py:Balance": {"frozen"},  # what the ledger counts
+    "modelrouter/budget.py:MemoryLedger": {"frozen"},
+    "modelrouter/cache.py:ExactCache": {"frozen"},
+    "modelrouter/cache.py:Flights": {"frozen"},
+    "modelrouter/caching.py:Shelf": {"frozen"},  # remembers what a call has kept
+    "modelrouter/calls.py:Call": {"frozen"},  # the state of one call
     "modelrouter/loader.py:Reading": {"frozen"},  # collects while a folder is read
     "modelrouter/policy/findings.py:Findings": {"frozen"},  # collects every problem of a load
+    "modelrouter/relay.py:Outcome": {"frozen"},  # where a stream leaves its reply
+    "modelrouter/relay.py:Relay": {"frozen"},  # an answer as far as it has come
+    "modelrouter/retry.py:Plan": {"frozen"},  # counts attempts
     "modelrouter/ports.py:Key": {"kw_only"},  # one field; a key is passed, never configured
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelrouter.errors import ErrorKind
 from modelrouter.litellm_provider import LiteLLMProvider
 from modelrouter.litellm_provider.routes import ROUTES
 from modelrouter.ports import Chunk, Completion, Key
@@ -22,6 +23,7 @@ from tests.provider.sending import (
     VLLM,
     WAYS,
     carry,
+    failing,
     sending,
 )
 
@@ -222,6 +224,39 @@ async def test_parameters_pass_unchanged(
         "stream",
         "stream_options",
     }
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("upstream", ["openai/gpt-5.4", "openai/gpt-5.4-pro", "openai/o1-pro"])
+async def test_openai_is_spoken_to_by_chat_completions_alone(
+    provider: LiteLLMProvider, upstream: str, mode: str
+) -> None:
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+    parameters: Any = {"tools": [tool], "reasoning_effort": "low"}
+    with LoopbackServer() as server:
+        send = sending(server, upstream, mode, parameters=parameters, max_output=77)
+        if upstream == "openai/gpt-5.4":
+            await carry(provider, send, mode)
+            (request,) = server.requests
+            assert request.path == "/v1/chat/completions"
+            sent: Any = request.body
+            assert sent["reasoning_effort"] == "low"
+            assert sent["model"] == "gpt-5.4"
+            assert sent["max_completion_tokens"] == 77
+            assert "max_tokens" not in sent
+        else:  # LiteLLM lists these as models of the Responses protocol
+            assert (await failing(provider, send, mode)).kind is ErrorKind.INTERNAL
+            assert server.requests == ()
+
+
+async def test_what_litellm_would_turn_into_another_protocol_is_refused(
+    provider: LiteLLMProvider,
+) -> None:
+    with LoopbackServer() as server:
+        for upstream in ("openai/responses/gpt-4o", "perplexity/openai/gpt-5-mini"):
+            error = await failing(provider, sending(server, upstream), PLAIN)
+            assert (error.kind, error.billed) == (ErrorKind.INTERNAL, False)
+        assert server.requests == ()
 
 
 @pytest.mark.parametrize(("upstream", "mode"), WAYS)
