@@ -77,15 +77,17 @@ HOMES = {
 """Where each public name lives."""
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name on first use."""
-    for module, names in HOMES.items():
-        if name in names:
-            value: object = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+if not TYPE_CHECKING:  # a type checker must not think that any name exists
+
+    def __getattr__(name: str) -> object:
+        """Load a public name on first use."""
+        for module, names in HOMES.items():
+            if name in names:
+                value: object = getattr(import_module(f"{__name__}.{module}"), name)
+                globals()[name] = value
+                return value
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
 
 
 def __dir__() -> list[str]:

@@ -140,7 +140,7 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     )
     return Attempt(
         call=call,
-        candidate=replace(candidate, obligations=obligations),
+        candidate=candidate._replace(obligations=obligations),
         send=send,
         hold=hold,
         span=span,

@@ -13,10 +13,11 @@ from decimal import Decimal
 
 from modelrouter.decision import Candidate, Decision, Reason, Removal
 from modelrouter.engine.clauses import Engine, ObligateClause
+from modelrouter.engine.costs import TaskQuality
 from modelrouter.engine.guard import Guarded, guard
 from modelrouter.engine.obliging import combine, matching_obligations, unfulfilled
 from modelrouter.engine.request_matching import Subject
-from modelrouter.engine.sizing import sizes_of
+from modelrouter.engine.sizing import Sizes, sizes_of
 from modelrouter.engine.spending import meter
 from modelrouter.engine.subject import Asked, read_request
 from modelrouter.engine.suitability import capability_removals, floor_removals
@@ -24,7 +25,7 @@ from modelrouter.engine.truth import TRUE
 from modelrouter.objectives import choose_objective, rank
 from modelrouter.values import Request
 
-__all__ = ["NOTHING_SPENT", "Snapshot", "allows", "decide"]
+__all__ = ["NOTHING_SPENT", "Snapshot", "decide"]
 
 NOTHING_SPENT: Mapping[str, Decimal] = {}
 
@@ -78,20 +79,10 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     stage, entered = emptied_at(guarded, (chats, eligible, able, funded, standing, left))
     objective, goals = choose_objective(subject, engine)
     quality = engine.table.quality[subject.task]
+    order = rank(left, goals, sizes, quality.values, engine)
     return Decision(
         outcome="route" if left else "deny",
-        candidates=tuple(
-            Candidate(
-                model=engine.ids[place],
-                expected_pico=sizes.expected[place],
-                worst_pico=sizes.worst[place],
-                worst_tokens=sizes.worst_tokens(place),
-                quality=quality.values[place],
-                evidence=quality.basis[place],
-                obligations=combine(obliged, place, engine.memory),
-            )
-            for place in rank(left, goals, sizes, quality.values, engine)
-        ),
+        candidates=candidates_of(order, sizes, quality, obliged, engine),
         removals=removals,
         models=engine.ids,
         label=asked.label,
@@ -111,17 +102,30 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     )
 
 
-def allows(request: Request, model: str, engine: Engine) -> bool:
-    """Whether the guard of `engine` lets `model` receive `request`: the gate's question.
-
-    Raises:
-        CallError: The request names something this policy does not declare.
-    """
-    place = engine.place.get(model)
-    if place is None:
-        return False
-    asked = read_request(request, engine, NOTHING_SPENT)
-    return asked.missing is None and bool(guard(asked.subject, engine).eligible >> place & 1)
+def candidates_of(
+    order: Sequence[int],
+    sizes: Sizes,
+    quality: TaskQuality,
+    obliged: Sequence[ObligateClause],
+    engine: Engine,
+) -> tuple[Candidate, ...]:
+    """Return the candidates in their order, each with its figures and obligations."""
+    ids, memory, values, basis = engine.ids, engine.memory, quality.values, quality.basis
+    expected, worst, worst_tokens = sizes.expected, sizes.worst, sizes.worst_tokens
+    return tuple(
+        [
+            Candidate(
+                ids[place],
+                expected[place],
+                worst[place],
+                worst_tokens(place),
+                values[place],
+                basis[place],
+                combine(obliged, place, memory),
+            )
+            for place in order
+        ]
+    )
 
 
 def union(removals: Sequence[Removal]) -> int:

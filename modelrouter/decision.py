@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from modelrouter.labels import Label
 from modelrouter.values import Json, usd
@@ -130,9 +130,8 @@ class Obligations:
 NO_OBLIGATIONS = Obligations()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A model that may serve the call.
+class Candidate(NamedTuple):
+    """A model that may serve the call. A tuple, because a decision makes many of them.
 
     Attributes:
         model: Catalogue id.

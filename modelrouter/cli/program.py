@@ -146,7 +146,7 @@ def run(command: Command, argv: Sequence[str]) -> int:
     )
     module.add_arguments(parser)
     try:
-        arguments = parser.parse_args(argv)
+        arguments = parser.parse_intermixed_args(argv)  # `explain P --json REQUEST`
     except SystemExit as end:  # after --help, or a wrong argument
         return end.code if isinstance(end.code, int) else USAGE
     return int(module.run(arguments))

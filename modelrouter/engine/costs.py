@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
     from modelrouter.policy.catalogue import Evidence, ModelEntry, Prices
 
-__all__ = ["Basis", "ModelTable", "Rates", "Thresholds", "rates_of", "table_of"]
+__all__ = ["Basis", "ModelTable", "Rates", "TaskQuality", "Thresholds", "rates_of", "table_of"]
 
 Basis = Literal["measured", "asserted", "uncertified", "none"]
 PICO_PER_MILLIONTH = 10**6

@@ -51,7 +51,7 @@ def test_a_decision_costs_microseconds(
     guarded = microseconds(lambda: guard(asked.subject, engine))
     yardstick = microseconds(lambda: AskedRequest.model_validate(ASKED))
     decision = decide(request(), snapshot)
-    print(
+    print(  # noqa: T201 - figures for people
         f"\n{rules} rules x {models} models, {len(decision.candidates)} candidates, "
         f"{len(decision.removals)} removals\n"
         f"  guard            {guarded:7.1f} us  (aim {aim_guard or '-'})\n"

@@ -17,7 +17,8 @@ import pytest
 from modelrouter.errors import Problem
 from modelrouter.loader import inspect
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "policy"
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "policy"
 CASES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())
 REWRITE = os.environ.get("MODELROUTER_REWRITE_GOLDEN") == "1"
 
@@ -78,7 +79,30 @@ def sorted_modules(package: Path) -> list[str]:
     return sorted(f"policy/{path.name}" for path in (package / "policy").glob("*.py"))
 
 
-def test_no_two_findings_of_one_kind_stand_at_one_place_for_one_mistake() -> None:
+def test_nothing_is_said_twice() -> None:
     for folder in CASES:
         places = [(part.file, part.line, part.column, part.message) for part in found_in(folder)]
         assert len(places) == len(set(places))
+
+
+BASE = (
+    "apiVersion: modelrouter/v1\nkind: Policy\n"
+    "models: [{id: vendor/two, weights: closed, hosting: vendor_api, quality: {code: 0.5}}]\n"
+)
+
+
+def examples() -> dict[str, str]:
+    text = (ROOT / "docs" / "reference" / "problem-codes.md").read_text(encoding="utf-8")
+    pattern = r"^### (MR\d{3}).*?$(.*?)(?=^##|\Z)"
+    sections = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+    blocks = {code: re.search(r"```text\n(.*?)```", body, re.DOTALL) for code, body in sections}
+    return {code: block[1] for code, block in blocks.items() if block}
+
+
+@pytest.mark.parametrize("code", examples())
+def test_an_example_of_the_reference_gives_its_code_and_no_other(code: str, tmp_path: Path) -> None:
+    example = examples()[code]
+    base = BASE.replace("models:", "#") if example.startswith("models:") else BASE
+    text = example if example.startswith("apiVersion:") else base + example
+    (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")
+    assert {problem.code for problem in inspect(tmp_path / "policy.yaml").problems} == {code}

@@ -137,9 +137,8 @@ def test_no_standard_input_is_an_empty_one() -> None:
 
 
 def test_a_name_that_does_not_fit_the_encoding_is_still_printed(tmp_path: Path) -> None:
-    path = os.path.join(os.fsencode(tmp_path), b"\xff\xfe.yaml")
-    with open(path, "wb") as file:
-        file.write(b"kind: Policy\n")
+    path = tmp_path / os.fsdecode(b"\xff\xfe.yaml")
+    path.write_bytes(b"kind: Policy\n")
     done = subprocess.run([*PROGRAM, "check", path], capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr == b""

@@ -12,7 +12,7 @@ import yaml
 from modelrouter import CallError, CallFailed, PolicyDenied, PolicyError, Router
 from modelrouter.loader import load, load_text
 from modelrouter.testing import LoopbackServer, drop
-from tests.conformance.conftest import Ask, Serve, router_for
+from tests.conformance.conftest import PROVIDER, Ask, Serve, router_for
 from tests.flow.kit import AT_HOME, HELLO, STAYS_HOME, bundle, key_of, model, vendor
 
 POLICY = """\
@@ -126,7 +126,7 @@ def test_row_03_a_router_keeps_its_policy_when_the_file_breaks(
         "id: cloud,", "id: cloud, endpoint: {model: openai/m, api_key_env: CLOUD_KEY},"
     )
     file.write_text(good)
-    router = Router.from_policy(tmp_path)
+    router = Router.from_policy(tmp_path, provider=PROVIDER)
     before = router.policy_digest
     file.write_text(good.replace("{level: public}", "{level: pubic}"))
     with pytest.raises(PolicyError):

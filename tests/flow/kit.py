@@ -34,8 +34,8 @@ NOWHERE = "http://127.0.0.1:9/v1"
 
 
 def model(name: str, *, url: str = NOWHERE, **facts: Any) -> dict[str, Any]:
-    """Return a self-hosted model without a key."""
-    return {
+    """Return a self-hosted model without a key; None leaves a fact out."""
+    entry = {
         "id": name,
         "weights": "open",
         "hosting": "self_hosted",
@@ -45,6 +45,7 @@ def model(name: str, *, url: str = NOWHERE, **facts: Any) -> dict[str, Any]:
         "quality": {"*": 0.8},
         **facts,
     }
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 def vendor(name: str, *, url: str = NOWHERE, **facts: Any) -> dict[str, Any]:
