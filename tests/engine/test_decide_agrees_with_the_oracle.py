@@ -1,8 +1,12 @@
-"""The engine against the independent oracle, on random policies and requests."""
+"""The engine against the independent oracle, on random policies and requests.
+
+`ORACLE_CASES=10000 pytest tests/engine` compares more of them.
+"""
 
 from __future__ import annotations
 
 import datetime
+import os
 import random
 from fractions import Fraction
 from typing import Any
@@ -20,6 +24,7 @@ from tests import oracle
 from tests.strategies import Case, cases, to_yaml
 
 TODAY = datetime.date(2026, 11, 23)
+CASES = int(os.environ.get("ORACLE_CASES", "2000"))
 Json = dict[str, Any]
 
 
@@ -81,7 +86,7 @@ def theirs(case: Case) -> Json:
 
 
 @settings(
-    max_examples=2_000,
+    max_examples=CASES,
     deadline=None,
     derandomize=True,
     database=None,
