@@ -44,7 +44,8 @@ class Send:
     Attributes:
         model: Catalogue id of the recipient.
         upstream: Provider-prefixed model name, e.g. `hosted_vllm/llama-3.1-8b`.
-        api_base: Address of the endpoint; never empty.
+        api_base: Address of the endpoint, in the form LiteLLM expects for the provider; never
+            empty.
         key: The credential.
         in_house: True for `self_hosted` and `private_cloud`. In-house upstreams are always
             read as a stream, because closing a stream frees the server's slot and
@@ -142,8 +143,27 @@ class Provider(Protocol):
     no cause or context carries the provider's text.
     """
 
+    def refusal(self, upstream: str, *, in_house: bool) -> str | None:
+        """Return why this provider cannot carry calls to a model, or None if it can.
+
+        Asked when a router is built.
+
+        Args:
+            upstream: Provider-prefixed model name.
+            in_house: Whether the model is `self_hosted` or `private_cloud`.
+        """
+        ...
+
     async def warm_up(self) -> None:
-        """Load what the first call would otherwise wait for."""
+        """Load what the first call would otherwise wait for.
+
+        Raises:
+            ConfigurationError: No call could be carried as the policy says.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
         ...
 
     async def complete(self, send: Send) -> Completion:

@@ -104,8 +104,9 @@ class Router:
         self._engines: dict[datetime.date, Engine] = {}
         self._clock: Clock = clock or Clock()
         self._receive: Callable[[Receipt], None] | None = receipts
+        carrier = provider if provider is not None else default_provider()
         shared = World(
-            provider=provider if provider is not None else default_provider(),
+            provider=carrier,
             pace=AsyncPace(),
             ledger=budgets if budgets is not None else MemoryLedger(),
             cache=cache if cache is not None else ExactCache(),
@@ -116,6 +117,7 @@ class Router:
                 endpoints=endpoints or {},
                 trusted_hosts=trusted_hosts,
                 has_credentials=credentials is not None,
+                provider=carrier,
             )
             if sends
             else {},

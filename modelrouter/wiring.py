@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from modelrouter.errors import ConfigurationError, PolicyError, Problem
-from modelrouter.ports import Key
+from modelrouter.ports import Key, Provider
 from modelrouter.world import Target
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def targets_of(
     endpoints: Mapping[str, Mapping[str, object]],
     trusted_hosts: Collection[str],
     has_credentials: bool,
+    provider: Provider,
 ) -> dict[str, Target]:
     """Return where each chat model is reached.
 
@@ -47,11 +48,16 @@ def targets_of(
             hint="add it to the catalogue, pass `endpoints={…}`, or build the router with "
             "`sends=False` to decide without sending",
         )
-    return {
+    targets = {
         entry.id: target_of(entry, entry.endpoint, trusted_hosts, has_credentials=has_credentials)
         for entry in chats
         if entry.endpoint is not None
     }
+    for name, target in targets.items():
+        refusal = provider.refusal(target.upstream, in_house=target.in_house)
+        if refusal is not None:
+            raise ConfigurationError(f"model `{name}`: {refusal}", hint="see `endpoint.model`")
+    return targets
 
 
 def overridden(entry: ModelEntry, endpoint: Mapping[str, object] | None) -> ModelEntry:

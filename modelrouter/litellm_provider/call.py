@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from modelrouter.errors import ErrorKind
-from modelrouter.litellm_provider import answers
+from modelrouter import answers
 from modelrouter.litellm_provider.exchange import Exchange
 from modelrouter.litellm_provider.faults import Fault, fault_of_exception
 from modelrouter.litellm_provider.loading import LiteLLM

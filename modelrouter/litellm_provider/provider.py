@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from modelrouter.errors import ConfigurationError, ErrorKind
-from modelrouter.litellm_provider import answers
+from modelrouter import answers
 from modelrouter.litellm_provider.faults import Fault
 from modelrouter.litellm_provider.loading import LiteLLM, load
 from modelrouter.litellm_provider.routes import ROUTES
@@ -54,6 +54,25 @@ class LiteLLMProvider:
         self._unguarded = frozenset(unguarded)
         self._lock = threading.Lock()
         self._tools: tuple[LiteLLM, ClientsByLoop] | None = None
+
+    def refusal(self, upstream: str, *, in_house: bool) -> str | None:
+        """Return why a model cannot be reached, or None if it can."""
+        name, slash, _ = upstream.partition("/")
+        if name in ROUTES and slash:
+            return None
+        if not slash:
+            return f"`{upstream}` names no provider; write for example `openai/{upstream}`"
+        if in_house:
+            return (
+                f"a model in the house cannot be reached with `{name}/`; servers with an "
+                f"OpenAI-compatible API, Ollama included, are `hosted_vllm/`"
+            )
+        if name in self._unguarded:
+            return None
+        return (
+            f"calls with `{name}/` cannot be watched on the wire; name it in "
+            f'`LiteLLMProvider(unguarded={{"{name}"}})` to use it all the same'
+        )
 
     async def warm_up(self) -> None:
         """Import LiteLLM (about three seconds) and load the trusted certificates.

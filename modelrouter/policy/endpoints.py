@@ -17,7 +17,6 @@ __all__ = ["VENDOR_BASES", "endpoint_problem", "host_of", "needs_trust", "provid
 
 VENDOR_BASES: dict[str, str] = {
     "anthropic": "https://api.anthropic.com",
-    "cohere": "https://api.cohere.com/v2/chat",
     "deepseek": "https://api.deepseek.com/beta",
     "fireworks_ai": "https://api.fireworks.ai/inference/v1",
     "gemini": "https://generativelanguage.googleapis.com/v1beta",
@@ -25,7 +24,6 @@ VENDOR_BASES: dict[str, str] = {
     "mistral": "https://api.mistral.ai/v1",
     "openai": "https://api.openai.com/v1",
     "openrouter": "https://openrouter.ai/api/v1",
-    "perplexity": "https://api.perplexity.ai",
     "together_ai": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }

@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from modelrouter.litellm_provider.answers import usage_payload
+from modelrouter.answers import usage_payload
 from modelrouter.ports import Chunk, Completion, ProviderError, Send
 from modelrouter.testing.formats import words
 from modelrouter.values import Json, Usage
@@ -107,6 +107,10 @@ class ScriptedProvider:
         with self._lock:
             return self._under_way
 
+    def refusal(self, upstream: str, *, in_house: bool) -> str | None:  # noqa: ARG002
+        """Return None: a script can stand for every model."""
+        return None
+
     async def warm_up(self) -> None:
         """Count that it was asked for."""
         self.warmed += 1
@@ -148,6 +152,9 @@ class ScriptedProvider:
             raise_error(turn)
         finally:
             self._end(whole=ended)
+
+    async def aclose(self) -> None:
+        """Do nothing: there is no connection."""
 
     def as_response(self, payload: Mapping[str, Json]) -> ChatCompletion:
         """Return a stored `payload` as an OpenAI `ChatCompletion`."""

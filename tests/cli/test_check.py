@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from modelrouter.errors import PolicyError
+from modelrouter.loader import load
 from tests.cli.running import POLICIES, run
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "policy"
@@ -90,6 +92,9 @@ def test_what_cannot_be_read_is_told_from_what_is_wrong(
         catalogue = name == "kind.yaml" and path == tmp_path
         assert done.code == (2 if catalogue else code), path
         assert bool(done.json) is bool(done.code)
+        if done.code:
+            with pytest.raises(PolicyError):
+                load(path)
 
 
 def test_a_path_that_leads_nowhere_is_unreadable(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ WAYS = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> None:
+    """Load LiteLLM and what it loads with its first calls, outside every deadline."""
+    with LoopbackServer() as server:
+        router = router_for(server, server)
+        for way in WAYS.values():
+            for name in ("local", "cloud"):
+                way(router, sensitivity="public", model=name)
+
+
 @pytest.fixture(params=["completion", "acompletion"])
 def ask(request: pytest.FixtureRequest) -> Ask:
     """Whole answers, through both APIs."""

@@ -12,7 +12,7 @@ from modelrouter.budget import MemoryLedger
 from modelrouter.cache import ExactCache
 from modelrouter.testing import LoopbackServer, Tokens, answer, stall
 from tests.conformance.conftest import PROVIDER, Ask, Serve, router_for
-from tests.flow.kit import HELLO, Api, balances, bundle, key_of, model, runtime, vendor
+from tests.flow.kit import HELLO, Api, balances, bundle, key_of, runtime, vendor
 
 PUBLIC = {"sensitivity": "public"}
 DAY = {"id": "day", "period": "day", "limit_usd": 10}
@@ -38,7 +38,7 @@ def test_row_29_a_timed_out_call_is_charged_what_was_reserved(
     router = router_for(serve(stall(20)), cloud, router={"budgets": ledger}, budgets=[DAY])
     worst = router.decide(HELLO, sensitivity="public", max_tokens=50).candidates[0].worst_pico
     with pytest.raises(CallFailed):
-        ask_any(router, **PUBLIC, max_tokens=50, timeout=0.2)
+        ask_any(router, **PUBLIC, max_tokens=50, timeout=0.5)
     assert worst is not None
     assert worst >= 50 * 10**6
     assert balances(ledger) == {"day": (worst, 0)}
@@ -55,10 +55,10 @@ def test_row_31_cached_written_and_reasoning_tokens_have_prices_of_their_own(
         server, server, local_facts={"price": price}, router={"budgets": ledger}, budgets=[DAY]
     )
     # 400 at 10, 600 at 1, 150 at 20 and 50 at 30 USD a million: 4000 + 600 + 3000 + 1500.
-    reply = api.complete(router, **PUBLIC)
+    reply = api.complete(router, **PUBLIC, model="local")
     assert reply.cost_usd == Decimal("0.0091")
     assert balances(ledger) == {"day": (91 * 10**8, 0)}
-    streamed = api.stream(router, **PUBLIC).reply
+    streamed = api.stream(router, **PUBLIC, model="local").reply
     assert streamed is not None
     assert streamed.cost_usd == Decimal("0.0091")
 
@@ -157,9 +157,7 @@ def test_row_35_the_same_text_with_another_setting(
     assert len(local.requests) == 2
 
 
-def test_row_37_a_label_that_forbids_storing(
-    api: Api, serve: Serve, cloud: LoopbackServer
-) -> None:
+def test_row_37_a_label_that_forbids_storing(api: Api, serve: Serve, cloud: LoopbackServer) -> None:
     rule = {
         "id": "not-kept",
         "effect": "obligate",

@@ -94,8 +94,8 @@ def test_row_14_a_restricted_call_fails_when_the_local_model_is_stuck(
     router = router_for(local, cloud, runtime=EAGER)
     started = time.monotonic()
     with pytest.raises(CallTimedOut, match="`local`: timeout"):
-        ask_any(router, sensitivity="restricted", timeout=0.3)
-    assert time.monotonic() - started < 1.5
+        ask_any(router, sensitivity="restricted", timeout=0.5)
+    assert time.monotonic() - started < 2
     assert cloud.requests == ()
 
 
@@ -378,9 +378,7 @@ async def test_row_25_a_cancelled_call_closes_its_connection(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(
-        local.wait_for, lambda server: server.requests[0].disconnected
-    )
+    assert await asyncio.to_thread(local.wait_for, lambda server: server.requests[0].disconnected)
     # What may have been billed is charged; nothing stays held.
     ((spent, held),) = balances(ledger).values()
     assert spent > 0

@@ -119,11 +119,14 @@ def test_row_03_a_router_keeps_its_policy_when_the_file_breaks(
     tmp_path: Path, ask: Ask, local: LoopbackServer
 ) -> None:
     file = tmp_path / "policy.yaml"
-    good = (POLICY % ("{level: public}", "{id: cloud}")).replace(
-        "id: local,", f"id: local, endpoint: {{model: hosted_vllm/m, api_base: '{local.url}/v1', "
-        "api_key: none},",
-    ).replace(
-        "id: cloud,", "id: cloud, endpoint: {model: openai/m, api_key_env: CLOUD_KEY},"
+    good = (
+        (POLICY % ("{level: public}", "{id: cloud}"))
+        .replace(
+            "id: local,",
+            f"id: local, endpoint: {{model: hosted_vllm/m, api_base: '{local.url}/v1', "
+            "api_key: none},",
+        )
+        .replace("id: cloud,", "id: cloud, endpoint: {model: openai/m, api_key_env: CLOUD_KEY},")
     )
     file.write_text(good)
     router = Router.from_policy(tmp_path, provider=PROVIDER)
@@ -169,9 +172,7 @@ def test_row_05_two_conditions_stand_side_by_side_in_one_matcher(
         (level, task, category): "cloud"
         in [
             part.model
-            for part in router.decide(
-                HELLO, sensitivity=[level, category], task=task
-            ).candidates
+            for part in router.decide(HELLO, sensitivity=[level, category], task=task).candidates
         ]
         for level in ("confidential",)
         for task in ("support", "other")
@@ -189,8 +190,18 @@ def test_row_06_the_same_rules_in_another_order() -> None:
     rules = [
         AT_HOME,
         STAYS_HOME,
-        {"id": "floor", "effect": "floor", "when": {"task": "support"}, "set": {"min_quality": 0.7}},
-        {"id": "eu", "effect": "require", "when": {"categories": ["pii"]}, "models": {"region": "eu"}},
+        {
+            "id": "floor",
+            "effect": "floor",
+            "when": {"task": "support"},
+            "set": {"min_quality": 0.7},
+        },
+        {
+            "id": "eu",
+            "effect": "require",
+            "when": {"categories": ["pii"]},
+            "models": {"region": "eu"},
+        },
     ]
     models = [
         model("local", region="eu"),

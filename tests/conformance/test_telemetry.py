@@ -49,7 +49,10 @@ def test_row_40_a_canary_is_found_nowhere(
         runtime=runtime(cache={"mode": "exact"}),
         router={"tracer_provider": tracing, "receipts": receipts.append, "cache": cache},
     )
-    said = [{"role": "system", "content": CANARY}, {"role": "user", "content": f"what is {CANARY}?"}]
+    said = [
+        {"role": "system", "content": CANARY},
+        {"role": "user", "content": f"what is {CANARY}?"},
+    ]
     with pytest.raises(CallFailed) as caught:
         ask_any(router, said, sensitivity="restricted", user=CANARY)
     trail: list[BaseException] = []

@@ -68,9 +68,7 @@ def runtime(
     """Return a runtime section without pauses."""
     retry = {"max": retries, **NO_PAUSE, **parts.pop("retry", {})}
     fallback = {"max_attempts": attempts, **parts.pop("fallback", {})}
-    return [
-        {"id": "all", "timeout_ms": timeout_ms, "retry": retry, "fallback": fallback, **parts}
-    ]
+    return [{"id": "all", "timeout_ms": timeout_ms, "retry": retry, "fallback": fallback, **parts}]
 
 
 def bundle(*models: Mapping[str, Any], **sections: Any) -> Bundle:

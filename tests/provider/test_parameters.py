@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 
 from modelrouter.parameters import ACCEPTED_PARAMETERS
 from tests.provider.sending import run_python
@@ -46,6 +45,5 @@ def test_nothing_that_redirects_a_call_is_accepted() -> None:
 
 
 def test_the_list_costs_nothing_to_import() -> None:
-    code = "import sys, modelrouter.parameters; print(sorted({'litellm', 'openai'} & set(sys.modules)))"
-    assert "litellm" not in run_python(code)
-    assert "modelrouter.parameters" in sys.modules
+    code = "import sys, modelrouter.parameters; print('litellm' in sys.modules)"
+    assert run_python(code) == "False\n"

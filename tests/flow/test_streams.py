@@ -1,0 +1,179 @@
+"""Streams: nothing is glued on, nothing is left open."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import Any
+
+import pytest
+
+from modelrouter import CallFailed, Receipt, Router
+from modelrouter.budget import MemoryLedger
+from modelrouter.errors import ErrorKind
+from modelrouter.ports import ProviderError
+from modelrouter.testing import ScriptedProvider, Turn
+from tests.flow.kit import HELLO, Api, balances, bundle, key_of, wait_until
+
+CUT = ProviderError(ErrorKind.INCOMPLETE, billed=True)
+PUBLIC = {"sensitivity": "public"}
+DAY = [{"id": "day", "period": "day", "limit_usd": 10}]
+
+
+def router_with(provider: ScriptedProvider, **more: Any) -> Router:
+    return Router(bundle(budgets=DAY), provider=provider, credentials=key_of, **more)
+
+
+def test_a_stream_adds_up_to_its_reply(api: Api) -> None:
+    found = api.stream(router_with(ScriptedProvider("one two three")), **PUBLIC)
+    assert found.error is None
+    assert found.reply is not None
+    assert found.text == found.reply.text == "one two three"
+    assert found.chunks[-1].usage == found.reply.usage
+    assert found.reply.receipt.outcome == "answered"
+    assert found.reply.response.choices[0].message.content == "one two three"
+    assert found.chunks[1].response.choices[0].delta.content == "one "
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 4])
+def test_a_stream_that_breaks_after_the_first_word_raises(api: Api, pieces: int) -> None:
+    provider = ScriptedProvider([Turn(text="one two three", error=CUT, pieces=pieces), "other"])
+    found = api.stream(router_with(provider), **PUBLIC)
+    assert isinstance(found.error, CallFailed)
+    assert "after part of it had been delivered" in str(found.error)
+    assert found.text == "one two three"[: len("one two three".split()[0]) + 1][:4] + "".join(
+        ["two ", "three"][: pieces - 2]
+    )
+    assert found.reply is None
+    assert len(provider.sends) == 1
+
+
+@pytest.mark.parametrize("pieces", [None, 0, 1])
+def test_a_stream_that_breaks_before_its_first_word_falls_over(
+    api: Api, pieces: int | None
+) -> None:
+    provider = ScriptedProvider([Turn(text="one two", error=CUT, pieces=pieces), "other"])
+    found = api.stream(router_with(provider), **PUBLIC)
+    assert found.error is None
+    assert found.text == "other"
+    assert [send.model for send in provider.sends] == ["local", "cloud"]
+
+
+def test_tool_calls_count_as_the_first_word(api: Api) -> None:
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = Turn(text="", message={"tool_calls": [call]}, error=CUT, pieces=2)
+    found = api.stream(router_with(ScriptedProvider([turn, "other"])), **PUBLIC)
+    assert isinstance(found.error, CallFailed)
+    assert found.text == ""
+
+
+def test_a_stream_closed_early_is_settled(api: Api) -> None:
+    receipts: list[Receipt] = []
+    ledger, provider = MemoryLedger(), ScriptedProvider(Turn(text="w " * 50, piece_s=0.01))
+    router = router_with(provider, budgets=ledger, receipts=receipts.append)
+    found = api.stream(router, **PUBLIC, most=2)
+    assert found.text == "w "
+    ((spent, held),) = balances(ledger).values()
+    worst = receipts[0].decision.candidates[0].worst_pico
+    assert (spent, held) == (worst, 0)
+    assert [(receipt.outcome, receipt.sends) for receipt in receipts] == [("failed", 1)]
+    assert wait_until(lambda: provider.under_way == 0)
+    assert provider.cancelled == 1
+
+
+def test_a_stream_that_is_dropped_is_settled() -> None:
+    ledger, provider = MemoryLedger(), ScriptedProvider(Turn(text="w " * 50, piece_s=0.01))
+    router = router_with(provider, budgets=ledger)
+    pieces = router.stream(HELLO, sensitivity="public")
+    next(pieces)
+    del pieces
+    gc.collect()
+    ((spent, held),) = balances(ledger).values()
+    assert spent > 0
+    assert held == 0
+    assert wait_until(lambda: provider.under_way == 0)
+
+
+def test_a_stream_nobody_reads_sends_nothing_and_leaves_a_receipt() -> None:
+    receipts: list[Receipt] = []
+    provider = ScriptedProvider()
+    router = router_with(provider, receipts=receipts.append)
+    router.stream(HELLO, sensitivity="public").close()
+    assert provider.sends == ()
+    assert [(receipt.outcome, receipt.sends) for receipt in receipts] == [("failed", 0)]
+
+
+async def test_an_asynchronous_stream_nobody_reads_is_never_decided() -> None:
+    receipts: list[Receipt] = []
+    router = router_with(ScriptedProvider(), receipts=receipts.append)
+    async with router.astream(HELLO, sensitivity="public") as pieces:
+        with pytest.raises(RuntimeError):
+            _ = pieces.decision
+    assert receipts == []
+
+
+def test_closing_a_stream_twice_changes_nothing(api: Api) -> None:
+    receipts: list[Receipt] = []
+    router = router_with(ScriptedProvider(), receipts=receipts.append)
+    pieces = router.stream(HELLO, sensitivity="public")
+    assert len(list(pieces)) > 2
+    pieces.close()
+    pieces.close()
+    assert list(pieces) == []
+    assert len(receipts) == 1
+    assert pieces.reply.text == "Hello from the scripted provider."
+    assert api
+
+
+def test_the_reply_is_there_only_at_the_end() -> None:
+    router = router_with(ScriptedProvider("a b c"))
+    with router.stream(HELLO, sensitivity="public") as pieces:
+        next(pieces)
+        assert pieces.decision.model == "local"
+        with pytest.raises(RuntimeError, match="not come to its end"):
+            _ = pieces.reply
+
+
+def test_a_denied_stream_says_so_before_it_is_read() -> None:
+    provider = ScriptedProvider()
+    router = router_with(provider)
+    with pytest.raises(Exception, match="denies"):
+        router.stream(HELLO, sensitivity="restricted", model="cloud")
+    assert provider.sends == ()
+
+
+async def test_cancelling_the_reader_of_a_stream_settles_it() -> None:
+    ledger, provider = MemoryLedger(), ScriptedProvider(Turn(text="a b", hangs=True, pieces=2))
+    router = router_with(provider, budgets=ledger)
+    arrived = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in router.astream(HELLO, sensitivity="public"):
+            arrived.set()
+
+    task = asyncio.ensure_future(read())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    ((spent, held),) = balances(ledger).values()
+    assert spent > 0
+    assert held == 0
+    assert provider.under_way == 0
+
+
+def test_two_threads_may_read_two_streams_of_one_router() -> None:
+    router = router_with(ScriptedProvider(lambda send: str(send.messages[0]["content"])))
+    found: dict[str, str] = {}
+
+    def read(word: str) -> None:
+        said = [{"role": "user", "content": f"{word} " * 20}]
+        found[word] = "".join(part.text for part in router.stream(said, sensitivity="public"))
+
+    threads = [threading.Thread(target=read, args=(word,)) for word in "abcdef"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {word: f"{word} " * 20 for word in "abcdef"}
