@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from modelrouter.errors import ErrorKind
 from modelrouter import answers
+from modelrouter.errors import ErrorKind
 from modelrouter.litellm_provider.exchange import Exchange
 from modelrouter.litellm_provider.faults import Fault, fault_of_exception
 from modelrouter.litellm_provider.loading import LiteLLM

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from modelrouter.errors import ConfigurationError, ErrorKind
 from modelrouter import answers
+from modelrouter.errors import ConfigurationError, ErrorKind
 from modelrouter.litellm_provider.faults import Fault
 from modelrouter.litellm_provider.loading import LiteLLM, load
 from modelrouter.litellm_provider.routes import ROUTES

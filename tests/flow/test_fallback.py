@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelrouter import CallFailed, Router
 from modelrouter.errors import CallInvalid, CallTimedOut, CallUnauthorised, ErrorKind
-from modelrouter.failing import HINTS, failure_of
+from modelrouter.failing import HINTS
 from modelrouter.ports import ProviderError
 from modelrouter.retry import REACTIONS, Reaction
 from modelrouter.testing import ScriptedProvider, Turn
@@ -257,6 +257,3 @@ def test_a_provider_that_breaks_in_its_own_code_ends_the_call(api: Api) -> None:
 def fail(error: BaseException | None) -> None:
     if error is not None:
         raise error
-
-
-assert failure_of
