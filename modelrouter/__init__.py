@@ -55,7 +55,7 @@ __all__ = [
     "Usage",
 ]
 
-HOMES = {
+HOMES: dict[str, tuple[str, ...]] = {
     "decision": ("Candidate", "Decision", "Exclusion", "Reason"),
     "errors": (
         "BudgetBusy",

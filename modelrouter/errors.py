@@ -195,7 +195,7 @@ class BudgetExceeded(ModelRouterError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.decision = decision
-        self.budgets = tuple(budgets)
+        self.budgets: tuple[str, ...] = tuple(budgets)
 
 
 class BudgetBusy(BudgetExceeded):
@@ -220,7 +220,7 @@ class CallFailed(ModelRouterError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.decision = decision
-        self.attempts = tuple(attempts)
+        self.attempts: tuple[Attempted, ...] = tuple(attempts)
 
 
 class CallInvalid(CallFailed):

@@ -269,7 +269,7 @@ class Stepped(Generic[T]):
     __slots__ = ("source",)
 
     def __init__(self, source: AsyncGenerator[T, None]) -> None:
-        self.source = source
+        self.source: AsyncGenerator[T, None] = source
 
     def __iter__(self) -> Stepped[T]:
         """Return itself."""

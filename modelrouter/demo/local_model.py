@@ -82,8 +82,8 @@ class LocalModel:
 
     def __init__(self, *, weights: Path) -> None:
         """Start the process without waiting for it; use `start`."""
-        self.model_name = MODEL_NAME
-        self.api_base = ""
+        self.model_name: str = MODEL_NAME
+        self.api_base: str = ""
         self._count = 0
         self._folder = Path(tempfile.mkdtemp(prefix="modelrouter-demo-"))
         root = Path(__file__).parents[2]

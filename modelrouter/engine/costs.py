@@ -54,11 +54,11 @@ class Thresholds:
 
     def __init__(self, values: Sequence[int | Decimal | None]) -> None:
         known = sorted((value, place) for place, value in enumerate(values) if value is not None)
-        self.keys = [value for value, _ in known]
-        self.below = [0]
+        self.keys: list[int | Decimal] = [value for value, _ in known]
+        self.below: list[int] = [0]
         for _, place in known:
             self.below.append(self.below[-1] | (1 << place))
-        self.unknown = sum(1 << place for place, value in enumerate(values) if value is None)
+        self.unknown: int = sum(1 << place for place, value in enumerate(values) if value is None)
 
     def under(self, bound: int | Decimal) -> int:
         """Return the models whose figure is less than `bound`."""

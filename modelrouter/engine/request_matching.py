@@ -67,14 +67,14 @@ class Subject:
         facts: tuple[FactValue | Missing, ...],
         spent: Mapping[str, Decimal],
     ) -> None:
-        self.level = level
-        self.known = known
-        self.unknown = unknown
-        self.task = task
-        self.needs = needs
-        self.tokens = tokens
-        self.facts = facts
-        self.spent = spent
+        self.level: int = level
+        self.known: int = known
+        self.unknown: int = unknown
+        self.task: str = task
+        self.needs: frozenset[str] = needs
+        self.tokens: int = tokens
+        self.facts: tuple[FactValue | Missing, ...] = facts
+        self.spent: Mapping[str, Decimal] = spent
 
 
 Condition = Callable[[Subject], int]

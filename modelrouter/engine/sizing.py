@@ -31,11 +31,11 @@ class Sizes:
         if expected_output is not None:
             likely = expected_output if own is None else min(own, expected_output)
         likely *= choices
-        self.tokens = tokens
-        self.bound = bound
-        self.max_output = own
-        self.choices = choices
-        self.table = table
+        self.tokens: int = tokens
+        self.bound: int = bound
+        self.max_output: int | None = own
+        self.choices: int = choices
+        self.table: ModelTable = table
         self.expected: list[int | None] = [
             tokens * rates[0] + likely * rates[1] + rates[2] if rates else None
             for rates in table.linear

@@ -78,9 +78,9 @@ class Exchange:
         self.stream = stream
         self._dialect = dialect
         self._body: Body | None = None
-        self.sent = False
+        self.sent: bool = False
         self.fault: Fault | None = None
-        self.witness = Witness(dialect)
+        self.witness: Witness = Witness(dialect)
 
     def stop(self, fault: Fault) -> Stopped:
         """Note the first fault and return what to raise."""

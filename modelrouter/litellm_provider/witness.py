@@ -45,7 +45,7 @@ class Witness:
         self.frames: deque[dict[str, Json]] = deque()
         self.fault: Fault | None = None
         self.model: str | None = None
-        self.over = False
+        self.over: bool = False
 
     @property
     def finished(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 from pydantic_core import PydanticCustomError
@@ -101,7 +101,7 @@ def _task_table(value: object) -> object:
     return value
 
 
-AtLeastOne = Field(min_length=1)
+AtLeastOne: Any = Field(min_length=1)
 Tasks = Annotated[
     dict[Name, Task],
     AtLeastOne,

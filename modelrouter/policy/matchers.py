@@ -6,7 +6,7 @@ matter of the clause that uses the matcher (`modelrouter.engine`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, model_validator
 from pydantic_core import PydanticCustomError
@@ -74,7 +74,7 @@ def _filled(value: object) -> object:
     return value
 
 
-NonEmpty = BeforeValidator(_filled)
+NonEmpty: BeforeValidator = BeforeValidator(_filled)
 
 
 class StringMatch(Condition):
@@ -151,7 +151,7 @@ class Spent(Condition):
     spent_at_least: Fraction = Field(description="share of the limit, 0 to 1")
 
 
-AtLeastOne = Field(min_length=1)
+AtLeastOne: Any = Field(min_length=1)
 Several = Annotated[list[Name], AtLeastOne]
 StringField = Annotated[StringMatch, shorthand(Name | Several | StringMatch)]
 NamesField = Annotated[NameMatch, shorthand(Name | Several)]

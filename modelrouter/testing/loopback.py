@@ -52,7 +52,7 @@ class LoopbackServer:
         self._stage = Stage(answer() if script is None else script)
         self._server = _Server(self._stage)
         self.port: int = self._server.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url: str = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": POLL_S},

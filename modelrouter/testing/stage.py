@@ -41,7 +41,7 @@ class Stage:
         self._script = script
         self._lock = threading.Lock()
         self._received: list[Received] = []
-        self.closing = threading.Event()
+        self.closing: threading.Event = threading.Event()
 
     @property
     def received(self) -> tuple[Received, ...]:

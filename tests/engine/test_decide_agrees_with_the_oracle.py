@@ -90,7 +90,7 @@ def theirs(case: Case) -> Json:
     deadline=None,
     derandomize=True,
     database=None,
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(cases())
 def test_the_engine_agrees_with_the_oracle(case: Case) -> None:
@@ -98,7 +98,10 @@ def test_the_engine_agrees_with_the_oracle(case: Case) -> None:
 
 
 @settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(cases(), st.integers(0, 2**32))
 def test_order_does_not_matter(case: Case, seed: int) -> None:
