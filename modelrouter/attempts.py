@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,8 @@ from modelrouter.world import Approval
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+    from modelrouter.engine.clauses import Engine
 
 __all__ = ["Attempt", "open_attempt"]
 
@@ -57,16 +61,17 @@ class Attempt:
         cost = cost_of(usage, self.candidate.model, call.engine)
         call.add_cost(cost)
         self.settled = True
-        spent = call.amounts(self.hold, usage=usage, model=self.candidate.model)
-        await call.world.ledger.settle(self.hold, spent)
-        telemetry.end_succeeded(
-            self.span,
-            usage=usage,
-            upstream=upstream,
-            finish_reasons=finish_reasons,
-            cost_pico=cost,
-            first_chunk_s=first_chunk_s,
-        )
+        try:
+            await self.settle(call.amounts(self.hold, usage=usage, model=self.candidate.model))
+        finally:
+            telemetry.end_succeeded(
+                self.span,
+                usage=usage,
+                upstream=upstream,
+                finish_reasons=finish_reasons,
+                cost_pico=cost,
+                first_chunk_s=first_chunk_s,
+            )
 
     async def failed(self, error: ProviderError) -> None:
         """Give the hold back, or charge it if the provider may have billed the attempt."""
@@ -90,32 +95,56 @@ class Attempt:
         if billed:
             self.call.add_cost(self.candidate.worst_pico)
         nothing = {charge.account.budget: 0 for charge in self.hold.charges}
-        await self.call.world.ledger.settle(self.hold, {} if billed else nothing)
-        telemetry.end_failed(self.span, kind, status=status)
+        try:
+            await self.settle({} if billed else nothing)
+        finally:
+            telemetry.end_failed(self.span, kind, status=status)
+
+    async def settle(self, spent: Mapping[str, int]) -> None:
+        """Settle the hold; a cancellation or Ctrl-C meanwhile does not prevent it."""
+        ledger = self.call.world.ledger
+        try:
+            await ledger.settle(self.hold, spent)
+        except asyncio.CancelledError:
+            # Shielded: a cancelled call must still give back what it held.
+            again = asyncio.ensure_future(ledger.settle(self.hold, spent))
+            while not again.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.shield(again)
+            raise
+        except KeyboardInterrupt:
+            await ledger.settle(self.hold, spent)
+            raise
 
 
 async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | ProviderError | None:
     """Return the next attempt, ready to send.
 
     Returns:
-        The attempt; or the error of a key that is not set; or None if this candidate was
-        passed over and `call.plan` stands at another one.
+        The attempt; or why there is none: the deadline, a key that is not set, the last
+        failure; or None if this candidate was passed over or is to be tried anew.
 
     Raises:
         PolicyDenied: The newest policy, or the approver, leaves no candidate.
         BudgetExceeded: No candidate is left that a budget has room for.
     """
+    if call.left_s() <= 0:
+        return ProviderError(ErrorKind.TIMEOUT)
     candidate = call.decision.candidates[call.plan.current]
-    obligations = gate(call, candidate)
-    if obligations is None or not await approved(call, candidate, obligations):
-        reason = "the newest policy forbids it" if obligations is None else "approval was refused"
-        pass_over(call, candidate, reason)
-        return None
+    newest = newest_engine(call)
+    obligations = gate(call, candidate, newest)
+    try:
+        if obligations is None or not await approved(call, candidate, obligations):
+            forbidden = obligations is None
+            reason = "the newest policy forbids it" if forbidden else "approval was refused"
+            return pass_over(call, candidate, reason)
+    except TimeoutError:
+        return ProviderError(ErrorKind.TIMEOUT)
     target = call.world.targets[candidate.model]
     key = Key("") if target.keyless else call.world.key(candidate.model, target)
     if key is None:
         return ProviderError(ErrorKind.CREDENTIAL_MISSING)
-    hold = await reserve(call, candidate)
+    hold = await reserve(call, candidate, newest)
     if hold is None:
         return None
     send = Send(
@@ -148,13 +177,17 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     )
 
 
-def gate(call: Call, candidate: Candidate) -> Obligations | None:
+def newest_engine(call: Call) -> Engine:
+    """Return the policy in force now."""
+    return call.world.engine(call.world.clock.now().date())
+
+
+def gate(call: Call, candidate: Candidate, newest: Engine) -> Obligations | None:
     """Ask the newest policy whether `candidate` may receive the call, just before it is sent.
 
     Returns:
         What must be done for this transmission, or None if it may not be sent.
     """
-    newest = call.world.engine(call.world.clock.now().date())
     if newest is call.engine:
         eligible = guard(call.asked.subject, newest).eligible
         passes = eligible >> newest.place[candidate.model] & 1
@@ -191,8 +224,8 @@ async def waited(answer: Awaitable[bool]) -> bool:
     return await answer
 
 
-def pass_over(call: Call, candidate: Candidate, detail: str) -> None:
-    """Go on to the next candidate, or raise the denial if there is none."""
+def pass_over(call: Call, candidate: Candidate, detail: str) -> ProviderError | None:
+    """Go on to the next candidate; without one return the last failure, or raise the denial."""
     place = call.engine.place[candidate.model]
     removal = Removal(
         models=1 << place,
@@ -208,19 +241,28 @@ def pass_over(call: Call, candidate: Candidate, detail: str) -> None:
     )
     call.plan.candidates = len(left)
     call.plan.retries = 0
-    if call.plan.current >= len(left) and not call.failures:
+    if call.plan.current < len(left):
+        return None
+    if not call.failures:
         raise denial(call.decision)
+    last = call.failures[-1]
+    return ProviderError(last.kind, status=last.status)
 
 
-async def reserve(call: Call, candidate: Candidate) -> Hold | None:
+async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | None:
     """Hold the worst case of a candidate in all its budgets, or decide once more.
 
     Returns:
-        The hold, or None if the call was decided again and the plan stands anew.
+        The hold, or None if the call was decided again and the plan stands anew, or if the
+        policy changed while approval or money was waited for: through the gate again then.
     """
     held = await call.world.ledger.reserve(call.charges_for(candidate))
     if isinstance(held, Hold):
-        return held
+        if newest_engine(call) is newest:
+            return held
+        nothing = {charge.account.budget: 0 for charge in held.charges}
+        await call.world.ledger.settle(held, nothing)
+        return None
     if call.redecided or not await decide_again(call):
         raise shortage_error(call.decision, held)
     return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime
 import itertools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from modelrouter.values import FactValue
 __all__ = ["Account", "BudgetStore", "Charge", "Hold", "MemoryLedger", "Shortage", "window_of"]
 
 ACCOUNTS_BEFORE_SWEEP = 10_000
+CALL_SLACK_S = 600.0
+"""What the account of one call outlives its deadline, which begins after the warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +89,19 @@ class BudgetStore(Protocol):
         """Return what each account has spent and held."""
         ...
 
+    async def spent(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
+        """Return what each account has really spent."""
+        ...
+
     async def reserve(self, charges: Sequence[Charge]) -> Hold | Shortage:
         """Hold all charges, or none and return the first that does not fit."""
         ...
 
     async def settle(self, hold: Hold, spent: Mapping[str, int]) -> None:
-        """Give back a hold and charge what was really spent, by budget id. Once."""
+        """Give back a hold and charge what was really spent, by budget id.
+
+        A second time does nothing: a call that is cancelled meanwhile settles again.
+        """
         ...
 
 
@@ -105,8 +115,14 @@ class Balance:
 
 @dataclass(slots=True, kw_only=True)
 class MemoryLedger:
-    """A budget store in this process. Every method is atomic; none suspends."""
+    """A budget store in this process. Every method is atomic; none suspends.
 
+    Attributes:
+        now: Returns seconds since the epoch; accounts are forgotten after their window.
+        sweep_at: Number of accounts at which those are looked for.
+    """
+
+    now: Callable[[], float] = time.time
     lock: threading.Lock = field(default_factory=threading.Lock)
     balances: dict[Account, Balance] = field(default_factory=dict[Account, Balance])
     open_holds: set[int] = field(default_factory=set[int])
@@ -122,8 +138,19 @@ class MemoryLedger:
                 for account, balance in found.items()
             }
 
+    async def spent(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
+        """Return what each account has really spent."""
+        with self.lock:
+            found = {account: self.balances.get(account) for account in accounts}
+            return {
+                account: 0 if balance is None else balance.spent
+                for account, balance in found.items()
+            }
+
     async def reserve(self, charges: Sequence[Charge]) -> Hold | Shortage:
         """Hold all charges, or none and return the first that does not fit."""
+        if len(self.balances) >= self.sweep_at:
+            self.sweep()
         with self.lock:
             for charge in charges:
                 balance = self.balances.get(charge.account, Balance())
@@ -149,10 +176,9 @@ class MemoryLedger:
                 balance.held -= charge.amount
                 balance.spent += spent.get(charge.account.budget, charge.amount)
 
-    def sweep(self, now: float) -> None:
+    def sweep(self) -> None:
         """Forget accounts whose window is over and that hold nothing."""
-        if len(self.balances) < self.sweep_at:
-            return
+        now = self.now()
         with self.lock:
             over = [
                 account
@@ -164,7 +190,9 @@ class MemoryLedger:
             self.sweep_at = max(ACCOUNTS_BEFORE_SWEEP, 2 * len(self.balances))
 
 
-def window_of(period: str, now: datetime.datetime, call: str) -> tuple[str, float]:
+def window_of(
+    period: str, now: datetime.datetime, call: str, *, longest_s: float
+) -> tuple[str, float]:
     """Return the name of the window `now` lies in, and when it ends.
 
     A `call` window belongs to one call, and so does a `run` window outside a run.
@@ -173,9 +201,10 @@ def window_of(period: str, now: datetime.datetime, call: str) -> tuple[str, floa
         period: A budget's period.
         now: The time, in UTC.
         call: Id of the call.
+        longest_s: Most seconds a call may take.
     """
     if period in {"call", "run"}:
-        return call, now.timestamp()
+        return call, now.timestamp() + longest_s + CALL_SLACK_S
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     match period:
         case "minute":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from modelrouter.attempts import Attempt
@@ -12,6 +12,8 @@ from modelrouter.calls import Call
 from modelrouter.decision import Candidate
 from modelrouter.engine.request_matching import MISSING
 from modelrouter.ports import Completion
+from modelrouter.reply import choices_of, finish_reasons_of
+from modelrouter.values import Json
 
 __all__ = ["Shelf", "shelf_of"]
 
@@ -20,6 +22,13 @@ def may_keep(candidate: Candidate) -> bool:
     """Whether an answer of this candidate may be stored or shared."""
     asked = candidate.obligations
     return asked.cache != "none" and not asked.redact and not asked.approval
+
+
+def declined(payload: Mapping[str, Json]) -> bool:
+    """Whether the content was declined, wholly or in part: asked again, it may not be."""
+    messages = [choice.get("message") for choice in choices_of(payload)]
+    refusals = [part.get("refusal") for part in messages if isinstance(part, dict)]
+    return "content_filter" in finish_reasons_of(payload) or any(refusals)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,7 +68,7 @@ class Shelf:
 
     def keep(self, attempt: Attempt, answer: Completion) -> None:
         """Keep a whole answer, if the obligations of the model that gave it allow."""
-        if not may_keep(attempt.candidate):
+        if not may_keep(attempt.candidate) or declined(answer.payload):
             return
         context = attempt.span.get_span_context()
         self.kept = Entry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from modelrouter import telemetry
@@ -59,6 +59,7 @@ class Call:
     cache: CacheOutcome = "off"
     cost_pico: int | None = 0
     redecided: bool = False
+    ended: Receipt | None = None
 
     def left_s(self) -> float:
         """Return the seconds until the deadline of the whole call."""
@@ -142,8 +143,10 @@ class Call:
         model: str | None = None,
         usage: Usage | None = None,
     ) -> Receipt:
-        """End the span and hand over the receipt. Once."""
-        receipt = self.receipt(error=error, model=model, usage=usage)
+        """End the span and hand over the receipt. A second time does nothing."""
+        if self.ended is not None:
+            return self.ended
+        self.ended = receipt = self.receipt(error=error, model=model, usage=usage)
         if self.span is None:
             self.open_span()
         if self.span is not None:
@@ -194,7 +197,7 @@ async def begin(world: World, payload: Payload, request: Request) -> Call:
         timeout_s=runtime.timeout_ms / 1000,
     )
     if not decision.allowed:
-        error = denial(decision)
+        error = denial(decision, passing=await is_passing(call))
         call.finish(error=error)
         raise error
     return call
@@ -208,6 +211,15 @@ async def snapshot_of(world: World, engine: Engine, accounts: Mapping[str, Accou
         spent={name: used[account] for name, account in accounts.items()},
         unfulfillable=world.unfulfillable,
     )
+
+
+async def is_passing(call: Call) -> bool:
+    """Whether a call denied for its budget may pass once the calls in flight have ended."""
+    if call.decision.deny_stage != "budget":
+        return False
+    spent = await call.world.ledger.spent([*call.accounts.values()])
+    settled = {name: spent[account] for name, account in call.accounts.items()}
+    return decide(call.request, replace(call.snapshot, spent=settled)).allowed
 
 
 async def decide_again(call: Call) -> bool:
@@ -229,8 +241,9 @@ def accounts_of(
     """Return the account of each budget that this call would use."""
     utc = now.astimezone(datetime.UTC)
     found: dict[str, Account] = {}
+    longest_s = max((part.timeout_ms for part, _ in engine.runtimes), default=60_000) / 1000
     for clause in engine.meters:
-        window, ends = window_of(clause.budget.period, utc, call)
+        window, ends = window_of(clause.budget.period, utc, call, longest_s=longest_s)
         found[clause.budget.id] = Account(
             budget=clause.budget.id,
             scope=tuple(scope_value(asked, engine, name) for name in clause.budget.scope),

@@ -9,10 +9,22 @@ from modelrouter.errors import BudgetBusy, BudgetExceeded, ModelRouterError, Pol
 __all__ = ["denial", "shortage_error"]
 
 
-def denial(decision: Decision) -> ModelRouterError:
-    """Return the error of a denial."""
+def denial(decision: Decision, *, passing: bool = False) -> ModelRouterError:
+    """Return the error of a denial.
+
+    Args:
+        decision: The denial.
+        passing: Whether it may pass once the calls in flight have ended.
+    """
     if decision.deny_stage == "budget":
         names = ", ".join(f"`{name}`" for name in decision.rules) or "the call's `max_cost_usd`"
+        if passing:
+            return BudgetBusy(
+                f"no budget room for task `{decision.task}`: calls in flight hold {names}",
+                decision=decision,
+                budgets=decision.rules,
+                hint="try again when the calls in flight have ended",
+            )
         return BudgetExceeded(
             f"no budget room for task `{decision.task}`: {names}",
             decision=decision,

@@ -63,7 +63,7 @@ def failure_of(call: Call, last: ProviderError, *, begun: bool = False) -> CallF
         what = "the answer broke off after part of it had been delivered"
     else:
         what = "no model answered"
-    tried = "; ".join(str(part) for part in attempts)
+    tried = "; ".join(str(part) for part in attempts) or "nothing was sent"
     timed_out = last.kind is ErrorKind.TIMEOUT and call.left_s() <= 0
     error = CallTimedOut if timed_out else ERRORS.get(last.kind, CallFailed)
     return error(

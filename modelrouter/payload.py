@@ -56,7 +56,7 @@ class Payload:
         tokens: Estimated input tokens.
         tokens_at_most: Upper bound of the input tokens: a byte-level tokenizer makes at
             most one token of a byte.
-        canonical: The payload as canonical JSON, for fingerprints.
+        canonical: The payload as JSON text, in the order given, for fingerprints.
     """
 
     messages: tuple[Mapping[str, Json], ...] = field(repr=False)
@@ -170,11 +170,10 @@ def plain(value: object) -> object:
 
 
 def frozen_json(value: object, argument: str) -> tuple[Json, str]:
-    """Return a deep copy of a JSON value, and its canonical text."""
+    """Return a deep copy of a JSON value, and its text."""
     try:
-        text = json.dumps(
-            value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        # Not sorted: models fill a schema in the order in which its keys stand.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         text.encode()
         copied: Json = json.loads(text)
     except (TypeError, ValueError, RecursionError):

@@ -55,7 +55,7 @@ class Relay:
         attempt, world = self.attempt, self.attempt.call.world
         started = time.monotonic()
         source = world.pace.pull(
-            world.provider.stream(attempt.send), deadline=attempt.call.deadline
+            world.provider.stream(attempt.send), deadline=started + attempt.send.timeout_s
         )
         waiting: list[Chunk] = []
         try:
@@ -74,8 +74,10 @@ class Relay:
                 for held in waiting:
                     yield held
         finally:
-            await source.aclose()
-            await attempt.close("cancelled")
+            try:
+                await source.aclose()
+            finally:
+                await attempt.close("cancelled")
 
     async def next_piece(self, source: AsyncGenerator[Chunk, None]) -> Chunk | None:
         """Return the next piece, or None at the end; a failure is noted and settled."""

@@ -15,7 +15,7 @@ from modelrouter.values import Json, Usage
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-__all__ = ["Answer", "Reply", "finish_reasons_of", "text_of"]
+__all__ = ["Answer", "Reply", "choices_of", "finish_reasons_of", "text_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,9 @@ class Router:
         shared = World(
             provider=carrier,
             pace=AsyncPace(),
-            ledger=budgets if budgets is not None else MemoryLedger(),
+            ledger=budgets
+            if budgets is not None
+            else MemoryLedger(now=lambda: self._clock.now().timestamp()),
             cache=cache if cache is not None else ExactCache(),
             flights=Flights(),
             engine=self._engine,

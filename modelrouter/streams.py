@@ -28,6 +28,7 @@ class Stream(Iterator[Chunk]):
 
     def __init__(self, call: Call) -> None:
         self.decision: Decision = call.decision
+        self._call: Call = call
         self._outcome: Outcome = Outcome()
         self._pieces: Stepped[Chunk] = Stepped(stream(call, self._outcome))
 
@@ -57,6 +58,8 @@ class Stream(Iterator[Chunk]):
     def close(self) -> None:
         """Stop: the connection is closed and the money settled."""
         self._pieces.close()
+        # A generator that was never asked for a piece has no end of its own.
+        self._call.finish(error=GeneratorExit())
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -74,7 +77,7 @@ class Stream(Iterator[Chunk]):
     def __del__(self) -> None:
         """Stop a stream nobody reads any more."""
         if hasattr(self, "_pieces"):
-            self._pieces.close()
+            self.close()
 
 
 class AsyncStream(AsyncIterator[Chunk]):

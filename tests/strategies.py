@@ -742,7 +742,7 @@ def cases(draw: st.DrawFn) -> Case:
         "facts": world.facts,
         "sets": world.sets,
         "defaults": defaults,
-        "rules": _rules(world, default_deny_from),
+        "rules": _rules(world, str(default_deny_from)),
         "budgets": budgets,
         "objectives": _objectives(world) if ordered else [],
     }

@@ -228,9 +228,9 @@ def chosen(script: Script, send: Send, place: int) -> Step:
     """Return the step of a script for the transmission at `place`."""
     if isinstance(script, Turn | str | BaseException):
         return script
-    if isinstance(script, Sequence):
-        return script[min(place, len(script) - 1)]
-    return script(send)
+    if callable(script):
+        return script(send)
+    return script[min(place, len(script) - 1)]
 
 
 def raise_error(turn: Turn) -> None:
@@ -260,9 +260,9 @@ def completion_of(turn: Turn, send: Send) -> Completion:
 def pieces_of(turn: Turn, send: Send) -> Iterator[Chunk]:
     """Yield the pieces of a turn: the role, the words, the end, the usage."""
     shape = head(send, "chat.completion.chunk")
-    deltas: list[dict[str, Json]] = [{"role": "assistant"}]
+    deltas: list[Mapping[str, Json]] = [{"role": "assistant"}]
     deltas += [{"content": word} for word in words(turn.text)]
-    deltas += [{**turn.message}] if turn.message else []
+    deltas += [turn.message] if turn.message else []
     for delta in deltas:
         choice: Json = {"index": 0, "delta": {**delta}, "finish_reason": None}
         yield Chunk(text=str(delta.get("content") or ""), payload={**shape, "choices": [choice]})

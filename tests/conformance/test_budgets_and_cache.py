@@ -14,7 +14,7 @@ from modelrouter.testing import LoopbackServer, Tokens, answer, stall
 from tests.conformance.conftest import PROVIDER, Ask, Serve, router_for
 from tests.flow.kit import HELLO, Api, balances, bundle, key_of, runtime, vendor
 
-PUBLIC = {"sensitivity": "public"}
+PUBLIC: dict[str, Any] = {"sensitivity": "public"}
 DAY = {"id": "day", "period": "day", "limit_usd": 10}
 CACHED = runtime(cache={"mode": "exact", "ttl_s": 60})
 

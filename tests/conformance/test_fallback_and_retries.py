@@ -55,7 +55,7 @@ LOCAL_FAILURES: dict[str, Behaviour] = {
 }
 ALL_AFTER = ["timeout", "rate_limited", "server_error", "invalid_output"]
 EAGER = runtime(retries=1, attempts=5, fallback={"after": ALL_AFTER})
-PUBLIC = {"sensitivity": "public"}
+PUBLIC: dict[str, Any] = {"sensitivity": "public"}
 
 
 @pytest.mark.parametrize("failure", list(LOCAL_FAILURES))
@@ -71,7 +71,7 @@ def test_row_14_a_restricted_call_fails_with_the_local_model(
     assert len(local.requests) == len(caught.value.attempts)
     assert cloud.requests == ()
     # The cloud model is there, and allowed for what is public.
-    assert "cloud" in [part.model for part in router.decide(HELLO, **PUBLIC).candidates]  # type: ignore[arg-type]
+    assert "cloud" in [part.model for part in router.decide(HELLO, **PUBLIC).candidates]
 
 
 @pytest.mark.parametrize("label", ["restricted", "phi", None])

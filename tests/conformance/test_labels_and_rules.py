@@ -264,7 +264,7 @@ def test_row_08_no_rule_matches_a_sensitive_call(
 
 
 def test_every_probe_names_its_row() -> None:
-    rows = set()
+    rows: set[int] = set()
     for file in Path(__file__).parent.glob("test_*.py"):
         rows.update(int(row) for row in re.findall(r"def test_row_(\d\d)_", file.read_text()))
     assert {1, 2, 4, 5, 6, 7, 8, 14, 15, 16, 18, 22, 23, 45, 46, 47, 48, 50, 51} <= rows

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from packaging.requirements import Requirement
 from modelrouter import BudgetExceeded, PolicyError, Router
 from modelrouter.loader import load_text
 from modelrouter.testing import LoopbackServer
-from tests.conformance.conftest import Ask, Serve, router_for
+from tests.conformance.conftest import PROVIDER, Ask, Serve, router_for
 from tests.flow.kit import bundle, model
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,9 @@ sys.addaudithook(note)
 """
 
 
-def in_fresh_process(script: str, *, cwd: Path = ROOT, **environment: str) -> str:
+def in_fresh_process(
+    script: str, *, cwd: Path = ROOT, environment: Mapping[str, str] | None = None
+) -> str:
     """Run a script in a new process that notes every host it reaches for and every `.env`."""
     kept = {
         name: value
@@ -48,7 +51,7 @@ def in_fresh_process(script: str, *, cwd: Path = ROOT, **environment: str) -> st
     done = subprocess.run(
         [sys.executable, "-c", GUARDED + textwrap.dedent(script)],
         cwd=cwd,
-        env={**kept, "PYTHONPATH": str(ROOT), **environment},
+        env={**kept, "PYTHONPATH": str(ROOT), **(environment or {})},
         capture_output=True,
         text=True,
         timeout=120,
@@ -203,7 +206,7 @@ def test_row_49_the_environment_does_not_redirect_a_self_hosted_call(
     environment = {name: value.format(trap=trap.url) for name, value in ELSEWHERE.items()}
     if proxied:
         environment |= {"USE_LITELLM_PROXY": "True", "LITELLM_PROXY_API_BASE": trap.url}
-    out = in_fresh_process(script, **environment)
+    out = in_fresh_process(script, environment=environment)
     assert trap.requests == ()
     if proxied:
         assert out == "ConfigurationError\n" * 2
@@ -300,7 +303,7 @@ def test_row_51_a_thousand_routers_leave_nothing_behind() -> None:
 def test_the_endpoint_in_the_policy_is_where_a_call_goes(
     ask_any: Ask, local: LoopbackServer
 ) -> None:
-    router = Router(bundle(model("only", url=local.url + "/v1")))
+    router = Router(bundle(model("only", url=local.url + "/v1")), provider=PROVIDER)
     assert ask_any(router, sensitivity="public")
     assert local.requests[0].path == "/v1/chat/completions"
     assert "authorization" not in local.requests[0].headers

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import yaml
 
 from modelrouter import Chunk, Reply, Router
 from modelrouter.budget import Account, MemoryLedger
@@ -83,7 +82,7 @@ def bundle(*models: Mapping[str, Any], **sections: Any) -> Bundle:
         "runtime": runtime(),
         **sections,
     }
-    return load_text(yaml.safe_dump(document, sort_keys=False))
+    return load_text(json.dumps(document))
 
 
 def key_of(model: str) -> str:
@@ -201,6 +200,23 @@ def without_messages(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 APIS: dict[str, Api] = {"sync": SyncApi(), "async": AsyncApi()}
+
+
+def put(api: Api, router: Router, *, streamed: bool, **call: Any) -> str:
+    """Put a call whole or streamed; return the text of the answer, or raise its error."""
+    if not streamed:
+        return api.complete(router, **call).text
+    found = api.stream(router, **call)
+    if found.error is not None:
+        raise found.error
+    return found.text
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something has happened that tells nobody."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - a fake provider has no event to wait for
+            await asyncio.sleep(0.005)
 
 
 def balances(ledger: MemoryLedger) -> dict[str, tuple[int, int]]:

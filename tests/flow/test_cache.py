@@ -14,11 +14,11 @@ from modelrouter.cache import ExactCache
 from modelrouter.errors import CallTimedOut, ErrorKind
 from modelrouter.ports import ProviderError
 from modelrouter.testing import ManualClock, ScriptedProvider, Turn
-from tests.flow.kit import HELLO, Api, bundle, key_of, model, runtime, vendor
+from tests.flow.kit import HELLO, Api, bundle, key_of, model, runtime, until, vendor
 
 PUBLIC: dict[str, Any] = {"sensitivity": "public"}
 CACHED = runtime(cache={"mode": "exact", "ttl_s": 60})
-ABLE = {"capabilities": ["tools", "json_schema", "vision"]}
+ABLE: dict[str, Any] = {"capabilities": ["tools", "json_schema", "vision"]}
 FACTS = {
     "tenant": {"type": "string", "source": "auth"},
     "purpose": {"type": "enum", "values": ["care", "research"], "source": "host"},
@@ -259,7 +259,9 @@ def test_changing_a_reply_does_not_change_the_next(api: Api) -> None:
 
 def test_the_largest_answers_are_not_kept_and_the_oldest_go_first() -> None:
     cache = ExactCache(max_bytes=3000)
-    router = router_with(ScriptedProvider(lambda send: str(send.messages[0]["content"])), cache=cache)
+    router = router_with(
+        ScriptedProvider(lambda send: str(send.messages[0]["content"])), cache=cache
+    )
 
     def ask(words: str) -> bool:
         return router.completion([{"role": "user", "content": words}], sensitivity="public").cached
@@ -315,8 +317,7 @@ async def test_when_the_leader_is_cancelled_the_others_go_on() -> None:
     provider = ScriptedProvider([Turn(hangs=True), "fine"])
     router = router_with(provider)
     leader = asyncio.ensure_future(router.acompletion(HELLO, **PUBLIC))
-    while not provider.sends:
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(provider.sends))
     others = [asyncio.ensure_future(router.acompletion(HELLO, **PUBLIC)) for _ in range(5)]
     await asyncio.sleep(0.05)
     leader.cancel()
@@ -330,8 +331,7 @@ async def test_a_follower_that_is_cancelled_leaves_the_leader_alone() -> None:
     provider = ScriptedProvider(Turn(wait_s=0.2))
     router = router_with(provider)
     leader = asyncio.ensure_future(router.acompletion(HELLO, **PUBLIC))
-    while not provider.sends:
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(provider.sends))
     follower = asyncio.ensure_future(router.acompletion(HELLO, **PUBLIC))
     other = asyncio.ensure_future(router.acompletion(HELLO, **PUBLIC))
     await asyncio.sleep(0.05)

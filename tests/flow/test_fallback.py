@@ -18,7 +18,7 @@ from modelrouter.testing import ScriptedProvider, Turn
 from tests.flow.kit import APIS, HELLO, Api, bundle, key_of, model, runtime, vendor
 
 DOWN = ProviderError(ErrorKind.SERVER_ERROR, status=503)
-PUBLIC = {"sensitivity": "public"}
+PUBLIC: dict[str, Any] = {"sensitivity": "public"}
 FIVE = [model(f"m{place}", price={"input": place, "output": place}) for place in range(1, 6)]
 EVERY_WORD = ["timeout", "rate_limited", "server_error", "invalid_output"]
 CLOUDS = [vendor("cloud-a"), vendor("cloud-b")]
@@ -48,7 +48,7 @@ def test_a_call_falls_back_in_the_order_of_the_decision(api: Api) -> None:
 def test_no_more_is_sent_than_the_policy_allows(api: Api) -> None:
     provider = ScriptedProvider(DOWN)
     router = Router(bundle(*FIVE, runtime=runtime(retries=1, attempts=4)), provider=provider)
-    with pytest.raises(CallFailed, match="`m1`.*`m1`.*`m2`.*`m2`"):
+    with pytest.raises(CallFailed, match=r"`m1`.*`m1`.*`m2`.*`m2`"):
         api.complete(router, **PUBLIC)
     assert sent(provider) == ["m1", "m1", "m2", "m2"]
 

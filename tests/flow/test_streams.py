@@ -14,10 +14,11 @@ from modelrouter.budget import MemoryLedger
 from modelrouter.errors import ErrorKind
 from modelrouter.ports import ProviderError
 from modelrouter.testing import ScriptedProvider, Turn
+from modelrouter.values import Json
 from tests.flow.kit import HELLO, Api, balances, bundle, key_of, wait_until
 
 CUT = ProviderError(ErrorKind.INCOMPLETE, billed=True)
-PUBLIC = {"sensitivity": "public"}
+PUBLIC: dict[str, Any] = {"sensitivity": "public"}
 DAY = [{"id": "day", "period": "day", "limit_usd": 10}]
 
 
@@ -59,7 +60,12 @@ def test_a_stream_that_breaks_before_its_first_word_falls_over(
 
 
 def test_tool_calls_count_as_the_first_word(api: Api) -> None:
-    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    call: Json = {
+        "index": 0,
+        "id": "c",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+    }
     turn = Turn(text="", message={"tool_calls": [call]}, error=CUT, pieces=2)
     found = api.stream(router_with(ScriptedProvider([turn, "other"])), **PUBLIC)
     assert isinstance(found.error, CallFailed)
