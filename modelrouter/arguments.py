@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from modelrouter.context import Inherited, merge_facts, merge_task
-from modelrouter.engine.subject import unknown_name
+from modelrouter.engine.subject import check_label, unknown_name
 from modelrouter.errors import CallError
 from modelrouter.labels import Label
 from modelrouter.payload import Payload, normalise
@@ -89,6 +89,9 @@ class CallArguments(RoutingArguments, total=False):
     verbosity: str | None
 
 
+LARGEST = 1_000_000
+LONGEST_FACT = 1_000
+LARGEST_FACT = 2**63
 ROUTING = frozenset(RoutingArguments.__annotations__)
 
 
@@ -118,7 +121,7 @@ def prepare(
     inside = said(given)
     names = (*around.sensitivity, *inside.sensitivity)
     request = Request(
-        declared=declared_label(names, given.get("sensitivity"), bundle),
+        declared=declared_label(names, (*around.labels, *inside.labels), bundle),
         evidence=unscannable_labels(payload, bundle),
         task=merge_task(around.task, inside.task),
         needs=payload.needs,
@@ -137,20 +140,47 @@ def said(given: Mapping[str, object]) -> Inherited:
     facts = given.get("facts")
     if facts is not None and not isinstance(facts, Mapping):
         raise CallError("must be a mapping of names to values", argument="facts")
-    table = cast("Mapping[object, object]", facts or {})
-    for name, value in table.items():
-        if not isinstance(name, str) or not isinstance(value, str | bool | int):
-            raise CallError(
-                "must map names to text, true, false or whole numbers",
-                argument="facts",
-                hint=None if not isinstance(name, str) else f"see `{name}`",
-            )
+    table = {
+        plain_name(name): plain_fact(value)
+        for name, value in cast("Mapping[object, object]", facts or {}).items()
+    }
     task = given.get("task")
     if task is not None and not isinstance(task, str):
         raise CallError("must be the name of a task", argument="task")
     sensitivity = given.get("sensitivity")
-    names = () if isinstance(sensitivity, Label) else listed(sensitivity, "sensitivity")
-    return Inherited(facts=cast("dict[str, FactValue]", dict(table)), sensitivity=names, task=task)
+    labels = (sensitivity,) if isinstance(sensitivity, Label) else ()
+    names = () if labels else listed(sensitivity, "sensitivity")
+    return Inherited(
+        facts=table,
+        sensitivity=names,
+        labels=labels,
+        task=None if task is None else str.__str__(task),
+    )
+
+
+def plain_name(name: object) -> str:
+    """Return a fact's name as exact text."""
+    if not isinstance(name, str):
+        raise CallError("names must be text", argument="facts")
+    return str.__str__(name)
+
+
+def plain_fact(value: object) -> FactValue:
+    """Return a fact's value as an exact built-in type: rules compare types, too.
+
+    A member of an enumeration of text or numbers stands for its value.
+    """
+    if isinstance(value, str) and len(value) <= LONGEST_FACT:
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) < LARGEST_FACT:
+        return int(value)
+    raise CallError(
+        f"values must be text of up to {LONGEST_FACT} characters, true, false, or whole numbers "
+        "of up to 63 bits",
+        argument="facts",
+    )
 
 
 def listed(value: object, argument: str) -> tuple[str, ...]:
@@ -163,29 +193,25 @@ def listed(value: object, argument: str) -> tuple[str, ...]:
     found = tuple(cast("Iterable[object]", names))
     if not all(isinstance(name, str) for name in found):
         raise CallError("must be a name or a list of names", argument=argument)
-    return cast("tuple[str, ...]", found)
+    return tuple(str.__str__(name) for name in found if isinstance(name, str))
 
 
-def declared_label(names: Sequence[str], given: object, bundle: Bundle) -> Label | None:
+def declared_label(names: Sequence[str], labels: Sequence[Label], bundle: Bundle) -> Label | None:
     """Return the declared label, or None when nobody labelled the call."""
     scheme = bundle.scheme
-    rank = scheme.rank
+    known = (*scheme.levels, *scheme.categories)
     for name in names:
-        if name not in rank and name not in scheme.categories:
-            known = (*scheme.levels, *scheme.categories)
+        if name not in known:
             raise unknown_name("sensitivity", "level or category", name, known)
-    level = max((name for name in names if name in rank), key=rank.__getitem__, default=None)
+    for label in labels:
+        check_label(label, scheme)
     parts = [
-        Label(
-            level=level or scheme.lowest,
-            categories=frozenset(name for name in names if name not in rank),
-        )
+        Label(level=name)
+        if name in scheme.rank
+        else Label(level=scheme.lowest, categories=frozenset({name}))
+        for name in names
     ]
-    if not names:
-        return given if isinstance(given, Label) else None
-    if isinstance(given, Label):
-        parts.append(given)
-    return scheme.join(*parts)
+    return scheme.join(*parts, *labels) if parts or labels else None
 
 
 def unscannable_labels(payload: Payload, bundle: Bundle) -> tuple[Label, ...]:
@@ -205,6 +231,8 @@ def unscannable_labels(payload: Payload, bundle: Bundle) -> tuple[Label, ...]:
 def limits_of(given: Mapping[str, object], bundle: Bundle) -> Limits:
     """Return the call's own limits."""
     names = listed(given.get("model"), "model")
+    if given.get("model") is not None and not names:
+        raise CallError("names no model", argument="model", hint="leave it out to allow all")
     for name in names:
         if name not in bundle.words.models:
             raise unknown_name("model", "model", name, bundle.words.models)
@@ -232,8 +260,8 @@ def number(value: object, argument: str) -> Decimal | None:
             found = Decimal(str(value))
         except InvalidOperation:
             found = None
-    if found is None or not found.is_finite() or found < 0:
-        raise CallError("must be a number of at least 0", argument=argument)
+    if found is None or not found.is_finite() or not 0 <= found <= LARGEST:
+        raise CallError("must be a number from 0 to a million", argument=argument)
     return found
 
 

@@ -9,7 +9,7 @@ from modelrouter.decide import Snapshot
 from modelrouter.engine.clauses import Engine
 from modelrouter.labels import Label
 from modelrouter.policy.suite import AskedRequest, Given
-from modelrouter.values import PICO_PER_USD, Request
+from modelrouter.values import Request, pico_of
 
 __all__ = ["day_of", "merged", "request_from", "snapshot_from", "unknown_given"]
 
@@ -33,7 +33,7 @@ def snapshot_from(given: Given, engine: Engine) -> Snapshot:
     """Return the snapshot that `given` describes."""
     units = {clause.budget.id: clause.unit for clause in engine.meters}
     spent = {
-        name: int(amount * PICO_PER_USD) if units.get(name) == "usd" else int(amount)
+        name: pico_of(amount) if units.get(name) == "usd" else int(amount)
         for name, amount in given.budgets.items()
     }
     return Snapshot(

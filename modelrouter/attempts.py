@@ -19,7 +19,7 @@ from modelrouter.engine.guard import guard
 from modelrouter.errors import Attempted, ErrorKind
 from modelrouter.ports import Key, ProviderError, Send
 from modelrouter.values import Usage
-from modelrouter.world import Approval
+from modelrouter.world import Approval, Target
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -141,9 +141,9 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     except TimeoutError:
         return ProviderError(ErrorKind.TIMEOUT)
     target = call.world.targets[candidate.model]
-    key = Key("") if target.keyless else call.world.key(candidate.model, target)
-    if key is None:
-        return ProviderError(ErrorKind.CREDENTIAL_MISSING)
+    key = key_in_time(call, candidate, target)
+    if isinstance(key, ProviderError):
+        return key
     hold = await reserve(call, candidate, newest)
     if hold is None:
         return None
@@ -155,7 +155,7 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
         in_house=target.in_house,
         messages=call.payload.messages,
         parameters=call.payload.parameters,
-        max_output=output_limit(call, candidate, hold),
+        max_output=output_limit(call, candidate),
         timeout_s=max(call.left_s(), 0.001),
     )
     number = call.plan.sent()
@@ -175,6 +175,14 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
         span=span,
         number=number,
     )
+
+
+def key_in_time(call: Call, candidate: Candidate, target: Target) -> Key | ProviderError:
+    """Return the key, or why nothing can be sent: no key, or approval took too long."""
+    key = Key("") if target.keyless else call.world.key(candidate.model, target)
+    if key is None:
+        return ProviderError(ErrorKind.CREDENTIAL_MISSING)
+    return key if call.left_s() > 0 else ProviderError(ErrorKind.TIMEOUT)
 
 
 def newest_engine(call: Call) -> Engine:
@@ -214,8 +222,8 @@ async def approved(call: Call, candidate: Candidate, obligations: Obligations) -
     answer = call.world.approve(
         Approval(decision=call.decision, model=candidate.model, roles=obligations.approval)
     )
-    if isinstance(answer, bool):
-        return answer
+    if not isinstance(answer, Awaitable):
+        return answer is True
     return await call.world.pace.run(waited(answer), timeout_s=max(call.left_s(), 0.001)) is True
 
 
@@ -268,9 +276,13 @@ async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | No
     return None
 
 
-def output_limit(call: Call, candidate: Candidate, hold: Hold) -> int | None:
-    """Return the limit of output tokens to send: what was held for is what is asked for."""
-    if call.request.max_output is not None or not hold.charges:
+def output_limit(call: Call, candidate: Candidate) -> int | None:
+    """Return the limit of output tokens to send: what the worst case counts is what is asked for.
+
+    Where neither the call nor the catalogue sets one, no budget of money or tokens and no
+    ceiling of cost has let the model pass.
+    """
+    if call.request.max_output is not None:
         return call.request.max_output
     place = call.engine.place[candidate.model]
     limit = call.engine.table.output_limits[place]

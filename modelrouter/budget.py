@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from modelrouter.forking import renew_after_fork
 from modelrouter.values import FactValue
 
 __all__ = ["Account", "BudgetStore", "Charge", "Hold", "MemoryLedger", "Shortage", "window_of"]
@@ -113,7 +114,7 @@ class Balance:
     held: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, weakref_slot=True, kw_only=True)
 class MemoryLedger:
     """A budget store in this process. Every method is atomic; none suspends.
 
@@ -128,6 +129,17 @@ class MemoryLedger:
     open_holds: set[int] = field(default_factory=set[int])
     numbers: Iterator[int] = field(default_factory=itertools.count)
     sweep_at: int = ACCOUNTS_BEFORE_SWEEP
+
+    def __post_init__(self) -> None:
+        """Ask to be renewed in forked children."""
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Forget the holds of calls that the parent process carries out."""
+        self.lock = threading.Lock()
+        self.open_holds.clear()
+        for balance in self.balances.values():
+            balance.held = 0
 
     async def used(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
         """Return what each account has spent and held."""

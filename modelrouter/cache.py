@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import cachetools
 
+from modelrouter.forking import renew_after_fork
 from modelrouter.labels import Label
 from modelrouter.values import Json, Usage
 
@@ -100,7 +101,7 @@ def _expiry(_: str, entry: Entry, now: float) -> float:
     return now + entry.ttl_s
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, weakref_slot=True, kw_only=True)
 class ExactCache:
     """Answers kept in this process, up to a size in bytes; the least recently used go first.
 
@@ -120,6 +121,12 @@ class ExactCache:
         self.store = cachetools.TLRUCache(
             maxsize=self.max_bytes, ttu=_expiry, timer=self.timer, getsizeof=_size
         )
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Leave the parent's lock behind, and what it may have been changing."""
+        self.lock = threading.Lock()
+        self.store.clear()
 
     def get(self, key: str) -> Entry | None:
         """Return the answer kept under `key`, or None."""
@@ -143,35 +150,53 @@ class Flight:
     """One of several identical calls under way.
 
     Attributes:
+        key: What the calls have in common.
         leads: Whether this call asks the model; the others wait for it.
         landing: Becomes the answer, or None if the leader brought none.
     """
 
+    key: Hashable
     leads: bool
     landing: concurrent.futures.Future[Entry | None]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, weakref_slot=True, kw_only=True)
 class Flights:
     """Single-flight: of identical calls under way at once, one asks the model."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    under_way: dict[Hashable, concurrent.futures.Future[Entry | None]] = field(
-        default_factory=dict[Hashable, "concurrent.futures.Future[Entry | None]"]
+    under_way: dict[Hashable, tuple[Hashable, concurrent.futures.Future[Entry | None]]] = field(
+        default_factory=dict[Hashable, "tuple[Hashable, concurrent.futures.Future[Entry | None]]"]
     )
 
-    def join(self, key: Hashable) -> Flight:
-        """Return the flight of `key`; the first to join leads it."""
-        with self.lock:
-            landing = self.under_way.get(key)
-            if landing is not None:
-                return Flight(leads=False, landing=landing)
-            landing = concurrent.futures.Future[Entry | None]()
-            self.under_way[key] = landing
-            return Flight(leads=True, landing=landing)
+    def __post_init__(self) -> None:
+        """Ask to be renewed in forked children."""
+        renew_after_fork(self)
 
-    def land(self, key: Hashable, flight: Flight, entry: Entry | None) -> None:
+    def renew(self) -> None:
+        """Forget calls that the parent process carries out."""
+        self.lock = threading.Lock()
+        self.under_way.clear()
+
+    def join(self, key: Hashable, *, owner: Hashable) -> Flight | None:
+        """Return the flight of `key`; the first to join leads it.
+
+        Args:
+            key: What identical calls have in common.
+            owner: The thread or task that calls. One that calls again while it leads (from
+                an approver, say) would wait for itself: it gets None, and goes alone.
+        """
+        with self.lock:
+            found = self.under_way.get(key)
+            if found is not None:
+                leader, landing = found
+                return None if leader == owner else Flight(key=key, leads=False, landing=landing)
+            landing = concurrent.futures.Future[Entry | None]()
+            self.under_way[key] = (owner, landing)
+            return Flight(key=key, leads=True, landing=landing)
+
+    def land(self, flight: Flight, entry: Entry | None) -> None:
         """End a flight; those who waited get the entry, or go on their own."""
         with self.lock:
-            self.under_way.pop(key, None)
+            self.under_way.pop(flight.key, None)
         flight.landing.set_result(entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelrouter.attempts import Attempt
@@ -54,17 +54,14 @@ class Shelf:
         """Return the kept answer, re-authorised."""
         return self.admitted(self.call.world.cache.get(self.key))
 
-    def lane(self) -> Hashable:
-        """Return what identical calls must share to wait for each other."""
-        return (self.call.world.pace.lane(), self.key)
-
-    def join(self) -> Flight:
-        """Join the identical calls under way."""
-        return self.call.world.flights.join(self.lane())
+    def join(self) -> Flight | None:
+        """Join the identical calls under way, or None to go alone."""
+        pace = self.call.world.pace
+        return self.call.world.flights.join((pace.lane(), self.key), owner=pace.owner())
 
     def land(self, flight: Flight) -> None:
         """Hand this call's answer, or None, to those who wait for it."""
-        self.call.world.flights.land(self.lane(), flight, self.kept)
+        self.call.world.flights.land(flight, self.kept)
 
     def keep(self, attempt: Attempt, answer: Completion) -> None:
         """Keep a whole answer, if the obligations of the model that gave it allow."""
@@ -92,7 +89,7 @@ def shelf_of(call: Call) -> Shelf | None:
         policy_digest=call.engine.bundle.digest,
         label=call.decision.label,
         task=call.decision.task,
-        facts=facts_that_part(call),
+        facts=facts_of_call(call),
         limits=repr(call.request.limits),
     )
     return Shelf(
@@ -102,12 +99,7 @@ def shelf_of(call: Call) -> Shelf | None:
     )
 
 
-def facts_that_part(call: Call) -> dict[str, object]:
-    """Return the facts by which calls never share: read by guardrails, or about who calls."""
-    policy = call.engine.bundle.policy
-    names = {name for budget in policy.budgets for name in budget.scope}
-    names.update(name for name, fact in policy.facts.items() if fact.source == "auth")
-    names.update(name for rule in policy.rules if rule.when for name in rule.when.facts or ())
-    names.update(name for name in call.runtime.cache.partition if name in policy.facts)
-    facts = zip(policy.facts, call.asked.subject.facts, strict=True)
-    return {name: None if value is MISSING else value for name, value in facts if name in names}
+def facts_of_call(call: Call) -> dict[str, object]:
+    """Return every fact: calls that differ in one never share an answer."""
+    facts = zip(call.engine.bundle.policy.facts, call.asked.subject.facts, strict=True)
+    return {name: None if value is MISSING else value for name, value in facts}

@@ -90,7 +90,7 @@ class Call:
             unit = units[charge.account.budget]
             if unit == "calls":
                 found[charge.account.budget] = 1
-            elif unit == "tokens" and usage is not None:
+            elif unit == "tokens" and usage is not None and credible(usage):
                 found[charge.account.budget] = usage.input_tokens + usage.output_tokens
             elif unit == "usd" and cost is not None:
                 found[charge.account.budget] = cost
@@ -268,6 +268,12 @@ def runtime_of(decision: Decision, engine: Engine) -> Runtime:
     return engine.runtimes[decision.runtime][0]
 
 
+def credible(usage: Usage) -> bool:
+    """Whether reported tokens can be charged; otherwise what was held is."""
+    parts = (usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
+    return usage.input_tokens > 0 and usage.output_tokens >= 0 and min(parts) >= 0
+
+
 def cost_of(usage: Usage | None, model: str, engine: Engine) -> int | None:
     """Return the real cost of an answer in pico-dollars, or None if it cannot be known.
 
@@ -275,7 +281,7 @@ def cost_of(usage: Usage | None, model: str, engine: Engine) -> int | None:
     their own prices.
     """
     rates = engine.table.rates[engine.place[model]]
-    if rates is None or usage is None:
+    if rates is None or usage is None or not credible(usage):
         return None
     plain_in = max(usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens, 0)
     plain_out = max(usage.output_tokens - usage.reasoning_tokens, 0)

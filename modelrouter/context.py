@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from modelrouter.errors import CallError
+from modelrouter.labels import Label
 from modelrouter.values import FactValue
 
 __all__ = ["Inherited", "inherited", "within"]
@@ -21,11 +22,13 @@ class Inherited:
     Attributes:
         facts: Facts by name.
         sensitivity: Names of levels and categories.
+        labels: Labels given as values.
         task: A task, or None.
     """
 
     facts: Mapping[str, FactValue]
     sensitivity: tuple[str, ...]
+    labels: tuple[Label, ...]
     task: str | None
 
 
@@ -37,7 +40,7 @@ class Frame:
     said: Inherited
 
 
-NOTHING = Inherited(facts={}, sensitivity=(), task=None)
+NOTHING = Inherited(facts={}, sensitivity=(), labels=(), task=None)
 FRAMES: ContextVar[tuple[Frame, ...]] = ContextVar("modelrouter_context", default=())
 
 
@@ -60,6 +63,7 @@ def within(owner: object, said: Inherited) -> Generator[None]:
     merged = Inherited(
         facts=merge_facts(outer.facts, said.facts),
         sensitivity=(*outer.sensitivity, *said.sensitivity),
+        labels=(*outer.labels, *said.labels),
         task=merge_task(outer.task, said.task),
     )
     frame = Frame(owner=weakref.ref(owner), said=merged)

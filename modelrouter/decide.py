@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from fractions import Fraction
 
 from modelrouter.decision import Candidate, Decision, Reason, Removal
 from modelrouter.engine.clauses import Engine, ObligateClause
@@ -27,7 +27,7 @@ from modelrouter.values import Request
 
 __all__ = ["NOTHING_SPENT", "Snapshot", "decide"]
 
-NOTHING_SPENT: Mapping[str, Decimal] = {}
+NOTHING_SPENT: Mapping[str, Fraction] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +136,14 @@ def union(removals: Sequence[Removal]) -> int:
     return found
 
 
-def shares_spent(snapshot: Snapshot) -> Mapping[str, Decimal]:
+def shares_spent(snapshot: Snapshot) -> Mapping[str, Fraction]:
     """Return the share of each budget that is gone, for objectives and advisory rules."""
     if not snapshot.spent or not snapshot.engine.reads_budgets:
         return NOTHING_SPENT
     return {
-        clause.budget.id: Decimal(snapshot.spent.get(clause.budget.id, 0)) / clause.limit
+        clause.budget.id: Fraction(snapshot.spent.get(clause.budget.id, 0), clause.limit)
         if clause.limit
-        else Decimal(1)
+        else Fraction(1)
         for clause in snapshot.engine.meters
     }
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from modelrouter import telemetry
 from modelrouter.attempts import Attempt, open_attempt
-from modelrouter.cache import Entry
+from modelrouter.cache import Entry, Flight
 from modelrouter.caching import Shelf, shelf_of
 from modelrouter.calls import Call
 from modelrouter.errors import ErrorKind
@@ -62,15 +62,16 @@ async def from_shelf(call: Call, shelf: Shelf | None) -> Reply:
     entry = shelf.find()
     if entry is not None:
         return cached_reply(call, entry, "hit")
-    if not shelf.shares:
-        return await ask(call, shelf)
-    flight = shelf.join()
+    flight = shelf.join() if shelf.shares else None
+    return await (ask(call, shelf) if flight is None else in_flight(call, shelf, flight))
+
+
+async def in_flight(call: Call, shelf: Shelf, flight: Flight) -> Reply:
+    """Ask for all identical calls under way, or wait for the one that asks."""
     if not flight.leads:
         landed = await call.world.pace.join(flight.landing, timeout_s=call.left_s())
         entry = shelf.admitted(landed)
-        if entry is not None:
-            return cached_reply(call, entry, "shared")
-        return await ask(call, shelf)
+        return await ask(call, shelf) if entry is None else cached_reply(call, entry, "shared")
     try:
         return await ask(call, shelf)
     finally:

@@ -31,6 +31,16 @@ class Label:
     unknown: frozenset[str] = frozenset()
     because: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Take any collection of names; a scalar is a mistake that would be read as letters."""
+        for part in ("categories", "unknown"):
+            names = getattr(self, part)
+            if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+                message = f"`{part}` must be a collection of names"
+                raise TypeError(message)
+            if type(names) is not frozenset:
+                object.__setattr__(self, part, frozenset(names))
+
     def __str__(self) -> str:
         """Return `level+category+category`, unknown categories as `+?`."""
         known = "".join(f"+{name}" for name in sorted(self.categories))
@@ -90,7 +100,8 @@ class LabelScheme:
     def close(self, label: Label) -> Label:
         """Return `label` with everything its categories imply.
 
-        Closing is monotone and idempotent: the level and the known categories only grow.
+        Closing is monotone and idempotent: the level and the known categories only grow. An
+        unknown category raises the level too: the call may carry it.
         """
         known = set(label.categories)
         waiting = list(known)
@@ -99,7 +110,11 @@ class LabelScheme:
                 known.add(implied)
                 waiting.append(implied)
         level = max(
-            (label.level, *(self.categories[name].at_least for name in known)),
+            (
+                label.level,
+                *(self.categories[name].at_least for name in known),
+                *(self.categories[name].at_least for name in label.unknown),
+            ),
             key=self.rank.__getitem__,
         )
         return Label(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from modelrouter.engine.clauses import Engine
@@ -33,7 +34,7 @@ class Ordering:
     """
 
     column: Sequence[Figure]
-    within: int | Decimal
+    within: Fraction
 
 
 def choose_objective(subject: Subject, engine: Engine) -> tuple[str | None, tuple[Goal, ...]]:
@@ -56,7 +57,7 @@ def rank(
     if len(found) <= 1:
         return found
     orderings = [ordering(goal, sizes, quality, engine) for goal in goals] or [
-        Ordering(column=known(sizes.expected), within=0)
+        Ordering(column=known(sizes.expected), within=Fraction(0))
     ]
     if any(part.within for part in orderings):
         return grouped(found, orderings)
@@ -74,16 +75,17 @@ def ordering(
     goal: Goal, sizes: Sizes, quality: Sequence[Decimal | None], engine: Engine
 ) -> Ordering:
     """Return how one goal compares models."""
-    within = goal.within or 0
+    within = Fraction(goal.within or 0)
     if goal.maximise == "quality":
         return Ordering(
-            column=known([None if value is None else -value for value in quality]), within=within
+            column=known([None if value is None else value.copy_negate() for value in quality]),
+            within=within,
         )
     if goal.minimise == "ttft":
         return Ordering(column=known(engine.table.ttft_values), within=within)
     if goal.minimise == "retention":
         return Ordering(column=known(engine.table.retention), within=within)
-    return Ordering(column=known(sizes.expected), within=within * PICO_PER_USD)
+    return Ordering(column=known(sizes.expected), within=Fraction(within) * PICO_PER_USD)
 
 
 def grouped(found: Sequence[int], orderings: Sequence[Ordering]) -> list[int]:
@@ -110,4 +112,4 @@ def alike(part: Ordering, best: Figure, place: int) -> bool:
     value = part.column[place]
     if isinstance(value, float) or isinstance(best, float):
         return value == best  # both unknown
-    return value - best <= part.within
+    return Fraction(value) - Fraction(best) <= part.within

@@ -9,17 +9,17 @@ deadlines and cancellation hold for synchronous calls too.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import contextlib
 import inspect
-import os
 import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from modelrouter.background import BACKGROUND
 
 __all__ = ["AsyncPace", "BlockingPace", "Pace", "Stepped", "step"]
 
@@ -57,6 +57,10 @@ class Pace(Protocol):
 
     def lane(self) -> Hashable:
         """Return what calls must share to be able to wait for each other."""
+        ...
+
+    def owner(self) -> Hashable:
+        """Return the thread or task that calls."""
         ...
 
 
@@ -100,69 +104,9 @@ class AsyncPace:
         """Return the running loop."""
         return id(asyncio.get_running_loop())
 
-
-class LoopThread:
-    """An event loop in a daemon thread; a forked child starts its own."""
-
-    __slots__ = ("lock", "loop", "owner", "thread")
-
-    def __init__(self) -> None:
-        self.lock: threading.Lock = threading.Lock()
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.thread: threading.Thread | None = None
-        self.owner: int = 0
-
-    def get(self) -> asyncio.AbstractEventLoop:
-        """Return the loop, starting it on first use in this process.
-
-        Raises:
-            RuntimeError: The caller runs on this very loop, and would wait for itself.
-        """
-        with self.lock:
-            if self.loop is None or self.owner != os.getpid():
-                self.start()
-            if self.loop is None or threading.current_thread() is self.thread:
-                message = "a synchronous call on the router's own event loop would never end"
-                raise RuntimeError(message)
-            return self.loop
-
-    def start(self) -> None:
-        """Start the loop in a thread of its own."""
-        self.loop, self.owner = asyncio.new_event_loop(), os.getpid()
-        self.thread = threading.Thread(target=self.serve, name="modelrouter-loop", daemon=True)
-        self.thread.start()
-
-    def serve(self) -> None:
-        """Run the loop until it is stopped, then let what runs on it clean up."""
-        if self.loop is None:
-            return
-        asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-        finally:
-            pending = asyncio.all_tasks(self.loop)
-            for task in pending:
-                task.cancel()
-            if pending:
-                self.loop.run_until_complete(asyncio.wait(pending, timeout=GRACE_S))
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.close()
-
-    def stop(self) -> None:
-        """Stop the loop when the process ends, so that its connections close."""
-        if self.loop is not None and self.thread is not None and self.owner == os.getpid():
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join(GRACE_S)
-
-    def forget(self) -> None:
-        """Forget the parent's loop in a forked child, whose lock may be held for ever."""
-        self.lock = threading.Lock()
-
-
-BACKGROUND = LoopThread()
-atexit.register(BACKGROUND.stop)
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=BACKGROUND.forget)
+    def owner(self) -> Hashable:
+        """Return the current task."""
+        return id(asyncio.current_task())
 
 
 class BlockingPace:
@@ -221,6 +165,10 @@ class BlockingPace:
     def lane(self) -> Hashable:
         """Return the lane of all blocking calls."""
         return "blocking"
+
+    def owner(self) -> Hashable:
+        """Return the current thread."""
+        return threading.get_ident()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

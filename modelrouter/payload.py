@@ -8,35 +8,22 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from modelrouter.errors import CallError
+from modelrouter.measuring import MEDIA, Media, measure, media_of
 from modelrouter.parameters import ACCEPTED_PARAMETERS
 from modelrouter.values import Json
 
 __all__ = ["Payload", "normalise"]
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-IMAGE_TOKENS = 1_600
-"""Input tokens assumed for an image. Source: vendors' guides name 85 to about 1,600 a picture."""
-IMAGE_TOKENS_AT_MOST = 5_000
-"""Upper bound assumed for an image in budgets; a few models charge more."""
-BYTES_PER_TOKEN = 4
-TOKENS_PER_MESSAGE = 8
-FRAME_TOKENS_AT_MOST = 64
 CHOICES_AT_MOST = 128
-PART_KINDS: Mapping[str, tuple[str, str]] = {
-    "image_url": ("image", "vision"),
-    "input_image": ("image", "vision"),
-    "input_audio": ("audio", "audio"),
-    "audio_url": ("audio", "audio"),
-    "video_url": ("file", "vision"),
-    "file": ("file", "file"),
-    "input_file": ("file", "file"),
-}
-"""For each kind of content part: what kind of unscannable part it is, and what it needs."""
+TOOL_KINDS = frozenset({"function", "custom"})
+"""Tools the application runs itself. One that a provider runs (a web search, a remote server)
+would send text to a recipient the policy has not seen."""
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 ACCEPTED = ACCEPTED_PARAMETERS.union(OUTPUT_LIMITS)
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking", "reasoning"})
@@ -88,23 +75,18 @@ def normalise(messages: object, parameters: Mapping[str, object], *, needs: obje
     for place, message in enumerate(copied):
         check_message(place, message)
     settings = cast("dict[str, Json]", rest)
-    kinds = [kind for message in copied for kind in part_kinds(message)]
-    images = sum(1 for kind in kinds if PART_KINDS[kind][0] == "image")
-    size = scannable_bytes(copied, settings)
+    check_tools(settings)
+    media = [part for message in copied for part, _ in media_of(message)]
+    measured = measure(copied, len(text.encode()) + len(rest_text.encode()))
     return Payload(
         messages=tuple(copied),
         parameters=settings,
         max_output=max_output,
         choices=choices,
-        needs=needs_of(copied, settings, kinds) | names_of(needs),
-        unscannable=frozenset(PART_KINDS[kind][0] for kind in kinds),
-        tokens=-(-size // BYTES_PER_TOKEN)
-        + TOKENS_PER_MESSAGE * len(copied)
-        + IMAGE_TOKENS * images,
-        tokens_at_most=size
-        + (2 * TOKENS_PER_MESSAGE) * len(copied)
-        + FRAME_TOKENS_AT_MOST
-        + IMAGE_TOKENS_AT_MOST * images,
+        needs=needs_of(copied, settings, media) | names_of(needs),
+        unscannable=frozenset(part.kind for part in media),
+        tokens=measured.tokens,
+        tokens_at_most=measured.at_most,
         canonical=f"[{text},{rest_text},{max_output},{choices}]".encode(),
     )
 
@@ -193,7 +175,7 @@ def check_message(place: int, message: object) -> None:
     if not isinstance(message, dict):
         raise CallError("must be a mapping with `role` and `content`", argument=argument)
     parts = cast("dict[str, Any]", message)
-    if parts.get("role") not in ROLES:
+    if str(parts.get("role")) not in ROLES:
         raise CallError("`role` must be one of " + ", ".join(sorted(ROLES)), argument=argument)
     content = parts.get("content")
     if isinstance(content, list):
@@ -206,27 +188,31 @@ def check_message(place: int, message: object) -> None:
 def check_part(argument: str, part: object) -> None:
     """Refuse a content part of a kind nobody knows: it could not be scanned."""
     kind = cast("dict[str, object]", part).get("type") if isinstance(part, dict) else None
-    if kind not in TEXT_PARTS and kind not in PART_KINDS:
+    if not isinstance(kind, str) or kind not in TEXT_PARTS.union(MEDIA):
         raise CallError(
-            "`type` must be one of " + ", ".join(sorted({*TEXT_PARTS, *PART_KINDS})),
+            "`type` must be one of " + ", ".join(sorted(TEXT_PARTS.union(MEDIA))),
             argument=argument,
         )
 
 
-def part_kinds(message: Mapping[str, Json]) -> Iterator[str]:
-    """Yield the kinds of the parts of a message that are not text."""
-    content = message.get("content")
-    for part in content if isinstance(content, list) else ():
-        kind = part.get("type") if isinstance(part, dict) else None
-        if isinstance(kind, str) and kind in PART_KINDS:
-            yield kind
+def check_tools(settings: Mapping[str, Json]) -> None:
+    """Refuse tools that the provider would run itself."""
+    tools = settings.get("tools")
+    for place, tool in enumerate(tools if isinstance(tools, list) else ()):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if not isinstance(kind, str) or kind not in TOOL_KINDS:
+            raise CallError(
+                "`type` must be `function`",
+                argument=f"tools[{place}]",
+                hint="a tool that the provider runs is a recipient the policy has not seen",
+            )
 
 
 def needs_of(
-    messages: Sequence[Mapping[str, Json]], parameters: Mapping[str, Json], kinds: Sequence[str]
+    messages: Sequence[Mapping[str, Json]], parameters: Mapping[str, Json], media: Sequence[Media]
 ) -> frozenset[str]:
     """Return the capabilities a payload can be seen to need."""
-    found = {PART_KINDS[kind][1] for kind in kinds}
+    found = {part.need for part in media}
     if parameters.get("tools") or parameters.get("functions"):
         found.add("tools")
     if any(message.get("tool_calls") or message.get("role") == "tool" for message in messages):
@@ -249,28 +235,3 @@ def names_of(needs: object) -> frozenset[str]:
     ):
         raise CallError("must be a list of capabilities", argument="needs")
     return frozenset(cast("list[str]", names))
-
-
-def scannable_bytes(messages: Sequence[Mapping[str, Json]], settings: Mapping[str, Json]) -> int:
-    """Return the UTF-8 bytes of everything a model reads, pictures left out."""
-    shaping = {
-        name: settings[name]
-        for name in ("tools", "functions", "response_format")
-        if name in settings
-    }
-    waiting: list[Json] = [*(dict(message) for message in messages), shaping]
-    total = 0
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            total += len(value.encode())
-        elif isinstance(value, dict):
-            if value.get("type") in PART_KINDS and PART_KINDS[str(value["type"])][0] == "image":
-                continue
-            total += sum(len(name) + 4 for name in value)
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-        else:
-            total += 8
-    return total

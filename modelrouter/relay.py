@@ -96,6 +96,9 @@ class Relay:
                 self.usage = piece.usage or self.usage
                 self.upstream = self.upstream or str(piece.payload.get("model") or "")
             return piece
+        if self.begun and not failure.billed:
+            # What has been delivered has been generated, whatever the error says.
+            failure = ProviderError(failure.kind, status=failure.status, billed=True)
         self.failure = failure
         await self.attempt.failed(failure)
         return None

@@ -29,7 +29,7 @@ from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
-from modelrouter.streams import AsyncStream, Stream
+from modelrouter.streams import AsyncStream, Stream, stop_abandoned
 from modelrouter.values import FactValue
 from modelrouter.wiring import Credentials, key_reader, targets_of
 from modelrouter.world import Approval, Clock, World
@@ -247,6 +247,7 @@ class Router:
         return within(self, said(names))
 
     def _prepare(self, messages: object, call: Mapping[str, object]) -> Prepared:
+        stop_abandoned()
         return prepare(messages, call, inherited(self), self._bundle)
 
     async def _begin(self, world: World, prepared: Prepared) -> Call:

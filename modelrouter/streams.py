@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Self
@@ -14,9 +15,22 @@ from modelrouter.ports import Chunk
 from modelrouter.relay import Outcome
 from modelrouter.reply import Reply
 
-__all__ = ["AsyncStream", "Stream"]
+__all__ = ["AsyncStream", "Stream", "stop_abandoned"]
 
+ABANDONED: deque[tuple[Stepped[Chunk], Call]] = deque()
+"""Streams that were dropped before their end."""
 UNFINISHED = "the stream has not come to its end"
+
+
+def stop_abandoned() -> None:
+    """Stop every stream that was dropped before its end, and settle it."""
+    while ABANDONED:
+        try:
+            pieces, call = ABANDONED.popleft()
+        except IndexError:  # another thread took the last one
+            return
+        pieces.close()
+        call.finish(error=GeneratorExit())
 
 
 class Stream(Iterator[Chunk]):
@@ -75,9 +89,13 @@ class Stream(Iterator[Chunk]):
         self.close()
 
     def __del__(self) -> None:
-        """Stop a stream nobody reads any more."""
-        if hasattr(self, "_pieces"):
-            self.close()
+        """Leave a stream nobody reads any more to be stopped with the next call.
+
+        Not here: the garbage collector may run this while the same thread holds a lock
+        that settling needs.
+        """
+        if hasattr(self, "_pieces") and not self._call.ended:
+            ABANDONED.append((self._pieces, self._call))
 
 
 class AsyncStream(AsyncIterator[Chunk]):

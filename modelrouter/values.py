@@ -9,16 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 from typing import TypeAlias
 
 from modelrouter.labels import Label
 
-__all__ = ["NO_LIMITS", "PICO_PER_USD", "FactValue", "Json", "Limits", "Request", "Usage", "usd"]
+__all__ = [
+    "NO_LIMITS",
+    "PICO_PER_USD",
+    "FactValue",
+    "Json",
+    "Limits",
+    "Request",
+    "Usage",
+    "pico_of",
+    "usd",
+]
 
 FactValue: TypeAlias = str | bool | int
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
+EXACT = Context(prec=100)
 PICO_PER_USD = 10**12
 """Money is counted in millionths of a millionth of a US dollar."""
 
@@ -95,5 +107,10 @@ class Usage:
 
 
 def usd(pico: int | None) -> Decimal | None:
-    """Return pico-dollars as US dollars, exactly."""
-    return None if pico is None else Decimal(pico) / PICO_PER_USD
+    """Return pico-dollars as US dollars, exactly and whatever the host's decimal context is."""
+    return None if pico is None else EXACT.scaleb(Decimal(pico), -12)
+
+
+def pico_of(amount: Decimal) -> int:
+    """Return US dollars as pico-dollars, rounded down below a pico-dollar."""
+    return int(Fraction(amount) * PICO_PER_USD)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from modelrouter.decision import Reason, Removal, RuleRef
@@ -24,7 +25,7 @@ from modelrouter.engine.costs import table_of
 from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
 from modelrouter.engine.request_matching import Index, compile_when
 from modelrouter.engine.truth import FALSE, TRUE
-from modelrouter.values import PICO_PER_USD
+from modelrouter.values import pico_of
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
@@ -112,7 +113,7 @@ class Compiler:
             budget=budget,
             unit=unit,
             limit=limit,
-            warn_from=warn_at * limit,
+            warn_from=Fraction(warn_at) * limit,
             ref=self.bundle.place("budgets", budget.id),
             when=compile_when(budget.when, self.index),
             mask=metered,
@@ -125,7 +126,7 @@ class Compiler:
 def limit_of(budget: Budget) -> tuple[Literal["usd", "tokens", "calls"], int]:
     """Return the unit and the limit of a budget, money in pico-dollars."""
     if budget.limit_usd is not None:
-        return "usd", int(budget.limit_usd * PICO_PER_USD)
+        return "usd", pico_of(budget.limit_usd)
     if budget.limit_tokens is not None:
         return "tokens", budget.limit_tokens
     return "calls", budget.limit_calls or 0
@@ -179,7 +180,7 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         runtimes=tuple((part, compile_when(part.when, index)) for part in bundle.policy.runtime),
         advisory=tuple(
             (rule.id, compile_when(rule.when, index))
-            for rule in bundle.policy.rules
+            for rule in sorted(bundle.policy.rules, key=lambda rule: rule.id)
             if rule.strength == "advisory"
         ),
         category_bits={name: 1 << place for name, place in index.categories.items()},

@@ -7,10 +7,11 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from modelrouter.engine.model_matching import ModelFacts, expired
-from modelrouter.values import PICO_PER_USD
+from modelrouter.values import pico_of
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
@@ -161,7 +162,7 @@ def rates_of(prices: Prices | None, at: datetime.date) -> Rates | None:
         return None
 
     def pico(price: Decimal | None, otherwise: int) -> int:
-        return otherwise if price is None else int(price * PICO_PER_MILLIONTH)
+        return otherwise if price is None else int(Fraction(price) * PICO_PER_MILLIONTH)
 
     paid_in, paid_out = pico(prices.input, 0), pico(prices.output, 0)
     cached, written = pico(prices.cached_input, paid_in), pico(prices.cache_write, paid_in)
@@ -172,7 +173,7 @@ def rates_of(prices: Prices | None, at: datetime.date) -> Rates | None:
         cached_input=cached,
         cache_write=written,
         reasoning=reasoning,
-        request=0 if prices.request is None else int(prices.request * PICO_PER_USD),
+        request=0 if prices.request is None else pico_of(prices.request),
         worst_input=max(paid_in, cached, written),
         worst_output=max(paid_out, reasoning),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from modelrouter.engine.truth import (
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["MISSING", "Condition", "Index", "Missing", "Subject", "compile_when"]
+
+
+NOTHING = Fraction(0)
 
 
 class Missing:
@@ -65,7 +69,7 @@ class Subject:
         needs: frozenset[str],
         tokens: int,
         facts: tuple[FactValue | Missing, ...],
-        spent: Mapping[str, Decimal],
+        spent: Mapping[str, Fraction],
     ) -> None:
         self.level: int = level
         self.known: int = known
@@ -74,7 +78,7 @@ class Subject:
         self.needs: frozenset[str] = needs
         self.tokens: int = tokens
         self.facts: tuple[FactValue | Missing, ...] = facts
-        self.spent: Mapping[str, Decimal] = spent
+        self.spent: Mapping[str, Fraction] = spent
 
 
 Condition = Callable[[Subject], int]
@@ -207,7 +211,8 @@ def tokens_condition(match: NumberMatch) -> Condition:
 
 def budget_condition(name: str, share: Decimal) -> Condition:
     """Compile a condition on how much of a budget is gone."""
-    return lambda subject: subject.spent.get(name, Decimal(0)) >= share
+    least = Fraction(share)
+    return lambda subject: subject.spent.get(name, NOTHING) >= least
 
 
 def fact_condition(match: FactMatch, place: int) -> Condition:

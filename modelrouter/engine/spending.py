@@ -14,7 +14,7 @@ from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.clauses import Engine, MeterClause
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
-from modelrouter.values import PICO_PER_USD, Limits, usd
+from modelrouter.values import Limits, pico_of, usd
 
 __all__ = ["Metered", "amount_on", "applies", "meter", "places"]
 
@@ -162,7 +162,7 @@ def left(clause: MeterClause, gone: int) -> str:
 
 def call_limit(limit: Decimal, able: int, sizes: Sizes) -> Iterable[Removal]:
     """Return what the call's own `max_cost_usd` removes."""
-    ceiling = limit * PICO_PER_USD
+    ceiling = pico_of(limit)
     over = boundless = 0
     for place in places(able):
         worst = sizes.worst[place]

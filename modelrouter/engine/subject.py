@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from fractions import Fraction
 
 from modelrouter.engine.clauses import MEMORY_ENTRIES, Closed, Engine
 from modelrouter.engine.request_matching import MISSING, Missing, Subject
 from modelrouter.errors import CallError
-from modelrouter.labels import Label
+from modelrouter.labels import Label, LabelScheme
 from modelrouter.values import FactValue, Request
 
-__all__ = ["Asked", "read_request"]
+__all__ = ["Asked", "check_label", "read_request", "unknown_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Asked:
     silent: tuple[str, ...]
 
 
-def read_request(request: Request, engine: Engine, spent: Mapping[str, Decimal]) -> Asked:
+def read_request(request: Request, engine: Engine, spent: Mapping[str, Fraction]) -> Asked:
     """Return the request as the engine sees it.
 
     Raises:
@@ -63,9 +63,13 @@ def read_request(request: Request, engine: Engine, spent: Mapping[str, Decimal])
     )
 
 
+LONGEST_NAME = 80
+
+
 def unknown_name(argument: str, noun: str, name: str, known: Iterable[str]) -> CallError:
     """Return the error for a name the policy does not declare."""
     names = sorted(known)
+    name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
     folded = {other.casefold(): other for other in names}
     close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     hint = f"did you mean `{folded[close[0]]}`?" if close else f"known: {', '.join(names)}"
@@ -121,15 +125,15 @@ def check_fact(name: str, value: FactValue, engine: Engine) -> None:
         raise CallError(
             f"fact `{name}` comes from a classifier and cannot be supplied", argument="facts"
         )
-    if fact.type == "enum" and isinstance(value, str):
-        if value not in (fact.values or ()):
-            raise unknown_name("facts", f"value of fact `{name}`", value, fact.values or ())
-        return
+    # The exact type: conditions compare it, so that `true` is not 1 and a subclass of text
+    # with an equality of its own cannot slip past a rule.
     wanted = {"bool": bool, "int": int}.get(fact.type, str)
     if type(value) is not wanted:
         raise CallError(
             f"fact `{name}` is of type {fact.type}, not {type(value).__name__}", argument="facts"
         )
+    if fact.type == "enum" and value not in (fact.values or ()):
+        raise unknown_name("facts", f"value of fact `{name}`", str(value), fact.values or ())
 
 
 def closed_label(request: Request, task: str, engine: Engine) -> Closed:
@@ -156,7 +160,7 @@ def label_of(request: Request, task: str, engine: Engine) -> Label:
     policy = engine.bundle.policy
     parts = list(request.evidence)
     if request.declared is not None:
-        check_label(request.declared, engine)
+        check_label(request.declared, scheme)
         parts.append(request.declared)
     else:
         # What a task carries is not a declaration: nobody labelled this call.
@@ -174,12 +178,10 @@ def label_of(request: Request, task: str, engine: Engine) -> Label:
     return scheme.join(*parts) if len(parts) > 1 else scheme.close(parts[0])
 
 
-def check_label(label: Label, engine: Engine) -> None:
+def check_label(label: Label, scheme: LabelScheme) -> None:
     """Refuse a label the policy does not know."""
-    scheme = engine.scheme
     if label.level not in scheme.rank:
         raise unknown_name("sensitivity", "level", label.level, scheme.levels)
-    for name in sorted(label.categories):
+    for name in sorted(label.categories | label.unknown):
         if name not in scheme.categories:
-            known = (*scheme.levels, *scheme.categories)
-            raise unknown_name("sensitivity", "level or category", name, known)
+            raise unknown_name("sensitivity", "category", name, scheme.categories)

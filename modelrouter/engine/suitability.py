@@ -12,7 +12,7 @@ from modelrouter.engine.costs import Thresholds
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
 from modelrouter.engine.spending import Metered, places
-from modelrouter.values import PICO_PER_USD, Limits, Request
+from modelrouter.values import Limits, Request, pico_of
 
 __all__ = ["Floored", "capability_removals", "floor_removals"]
 
@@ -134,7 +134,7 @@ def speed_and_cost(clause: FloorClause, sizes: Sizes, engine: Engine) -> Iterato
         text = f"its first token is not known to come within {bounds.max_ttft_ms} ms"
         yield removal("floor", slow, text, clause.ref)
     if bounds.max_cost_usd is not None:
-        ceiling = bounds.max_cost_usd * PICO_PER_USD
+        ceiling = pico_of(bounds.max_cost_usd)
         dear = 0
         for place in places(clause.mask):
             worst = sizes.worst[place]

@@ -93,7 +93,7 @@ def test_row_32_a_call_denied_for_its_budget_is_never_retried(
 
 def test_row_33_a_small_spend_degrades_nothing(api: Api, serve: Serve) -> None:
     # 400,000 tokens at 1 USD a million are 0.40 USD.
-    cloud, local = serve(answer(usage=Tokens(input=0, output=400_000))), serve()
+    cloud, local = serve(answer(usage=Tokens(input=1, output=399_999))), serve()
     budget = {
         "id": "month",
         "period": "month",

@@ -139,6 +139,9 @@ def test_row_03_a_router_keeps_its_policy_when_the_file_breaks(
     assert "cloud" not in [part.model for part in router.decide(HELLO).candidates]
 
 
+IMPOSSIBLE = pytest.mark.xfail(reason="a range that nothing can lie in loads without a finding")
+
+
 @pytest.mark.parametrize(
     "when",
     [
@@ -148,9 +151,11 @@ def test_row_03_a_router_keeps_its_policy_when_the_file_breaks(
         "{facts: {purpose: {prefix: 3}}}",
         "{facts: {}}",
         "{}",
+        pytest.param("{level: {at_least: restricted, at_most: public}}", marks=IMPOSSIBLE),
+        pytest.param("{tokens: {above: 10, below: 5}}", marks=IMPOSSIBLE),
     ],
 )
-def test_row_04_a_rule_has_a_broken_pattern_or_no_condition(when: str) -> None:
+def test_row_04_a_rule_has_a_broken_pattern_or_an_impossible_condition(when: str) -> None:
     with pytest.raises(PolicyError) as caught:
         load_text(POLICY % (when, "all"))
     assert {problem.line for problem in caught.value.problems} == {15}
