@@ -16,6 +16,7 @@ from modelrouter.policy.findings import (
     did_you_mean,
     shortened,
 )
+from modelrouter.policy.impossible import impossible_parts
 from modelrouter.policy.matchers import FactMatch, ModelMatcher, RequestMatcher, SetMatch
 from modelrouter.values import FactValue
 from modelrouter.yamlsource import Source
@@ -172,22 +173,12 @@ class References:
         """Check every name in a condition on models."""
         if matcher is None:
             return
-        if matcher.id is not None:
-            self.each(
-                (*path, "id"),
-                matcher.id.equals or (),
-                code="MR102",
-                noun="model",
-                among=self.words.models,
-            )
-        if matcher.set is not None:
-            self.each(
-                (*path, "set"),
-                matcher.set.equals,
-                code="MR107",
-                noun="model set",
-                among=self.words.sets,
-            )
+        self.possible(path, matcher)
+        ids = matcher.id.equals or () if matcher.id is not None else ()
+        sets = matcher.set.equals if matcher.set is not None else ()
+        models, named = self.words.models, self.words.sets
+        self.each((*path, "id"), ids, code="MR102", noun="model", among=models)
+        self.each((*path, "set"), sets, code="MR107", noun="model set", among=named)
         self.in_sets(
             (*path, "capabilities"),
             matcher.capabilities,
@@ -197,10 +188,18 @@ class References:
         )
         self.models((*path, "not"), matcher.negated)
 
+    def possible(self, path: Path, matcher: RequestMatcher | ModelMatcher) -> None:
+        """Note every condition that can never match."""
+        rank = {name: place for place, name in enumerate(self.words.levels)}
+        for part, why in impossible_parts(matcher, rank):
+            hint = "mend the condition; a rule that never applies protects nothing"
+            self.findings.add(self.source, (*path, *part), "MR202", why, hint=hint)
+
     def when(self, path: Path, matcher: RequestMatcher | None, *, budgets: bool = False) -> None:
         """Check every name in a condition on the call."""
         if matcher is None:
             return
+        self.possible(path, matcher)
         if matcher.level is not None:
             self.each(
                 (*path, "level"),

@@ -114,36 +114,28 @@ def test_every_auth_fact_has_its_own_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "parted"),
+    "sections",
     [
-        ({}, False),
-        ({"runtime": runtime(cache={"mode": "exact", "partition": ["purpose"]})}, True),
-        (
-            {
-                "rules": [
-                    {
-                        "id": "r",
-                        "effect": "forbid",
-                        "when": {"facts": {"purpose": "research"}},
-                        "models": {"id": "cloud"},
-                    }
-                ]
-            },
-            True,
-        ),
-        (
-            {"budgets": [{"id": "b", "period": "day", "limit_calls": 9, "scope": ["purpose"]}]},
-            True,
-        ),
+        {},
+        {"runtime": runtime(cache={"mode": "exact", "partition": ["purpose"]})},
+        {
+            "rules": [
+                {
+                    "id": "r",
+                    "effect": "forbid",
+                    "when": {"facts": {"purpose": "research"}},
+                    "models": {"id": "cloud"},
+                }
+            ]
+        },
+        {"budgets": [{"id": "b", "period": "day", "limit_calls": 9, "scope": ["purpose"]}]},
     ],
     ids=["a fact nobody reads", "partition", "read by a rule", "scope of a budget"],
 )
-def test_facts_part_calls_where_a_rule_reads_them(
-    sections: dict[str, Any], *, parted: bool
-) -> None:
+def test_calls_that_differ_in_a_fact_never_share_an_answer(sections: dict[str, Any]) -> None:
     router = router_with(ScriptedProvider(), **sections)
     router.completion(HELLO, **PUBLIC, facts={"purpose": "care"})
-    assert router.completion(HELLO, **PUBLIC, facts={"purpose": "research"}).cached is not parted
+    assert not router.completion(HELLO, **PUBLIC, facts={"purpose": "research"}).cached
 
 
 def test_another_policy_finds_nothing() -> None:

@@ -86,13 +86,14 @@ def test_a_stream_closed_early_is_settled(api: Api) -> None:
     assert provider.cancelled == 1
 
 
-def test_a_stream_that_is_dropped_is_settled() -> None:
+def test_a_stream_that_is_dropped_is_settled_with_the_next_call() -> None:
     ledger, provider = MemoryLedger(), ScriptedProvider(Turn(text="w " * 50, piece_s=0.01))
     router = router_with(provider, budgets=ledger)
     pieces = router.stream(HELLO, sensitivity="public")
     next(pieces)
     del pieces
     gc.collect()
+    router.decide(HELLO)
     ((spent, held),) = balances(ledger).values()
     assert spent > 0
     assert held == 0
