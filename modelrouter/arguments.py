@@ -68,7 +68,6 @@ class CallArguments(RoutingArguments, total=False):
     logprobs: bool | None
     max_completion_tokens: int | None
     max_tokens: int | None
-    metadata: Mapping[str, str] | None
     modalities: Sequence[str] | None
     n: int | None
     parallel_tool_calls: bool | None

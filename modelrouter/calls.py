@@ -12,7 +12,7 @@ from modelrouter import telemetry
 from modelrouter.budget import Account, Charge, Hold, window_of
 from modelrouter.decide import Snapshot, decide
 from modelrouter.decision import Candidate, Decision
-from modelrouter.denying import denial
+from modelrouter.denying import denial, missing_money
 from modelrouter.engine.request_matching import MISSING, Missing
 from modelrouter.engine.sizing import Sizes, sizes_of
 from modelrouter.engine.spending import amount_on, applies
@@ -215,7 +215,7 @@ async def snapshot_of(world: World, engine: Engine, accounts: Mapping[str, Accou
 
 async def is_passing(call: Call) -> bool:
     """Whether a call denied for its budget may pass once the calls in flight have ended."""
-    if call.decision.deny_stage != "budget":
+    if missing_money(call.decision) is None:
         return False
     spent = await call.world.ledger.spent([*call.accounts.values()])
     settled = {name: spent[account] for name, account in call.accounts.items()}

@@ -16,19 +16,20 @@ def denial(decision: Decision, *, passing: bool = False) -> ModelRouterError:
         decision: The denial.
         passing: Whether it may pass once the calls in flight have ended.
     """
-    if decision.deny_stage == "budget":
-        names = ", ".join(f"`{name}`" for name in decision.rules) or "the call's `max_cost_usd`"
+    budgets = missing_money(decision)
+    if budgets is not None:
+        names = ", ".join(f"`{name}`" for name in budgets)
         if passing:
             return BudgetBusy(
                 f"no budget room for task `{decision.task}`: calls in flight hold {names}",
                 decision=decision,
-                budgets=decision.rules,
+                budgets=budgets,
                 hint="try again when the calls in flight have ended",
             )
         return BudgetExceeded(
             f"no budget room for task `{decision.task}`: {names}",
             decision=decision,
-            budgets=decision.rules,
+            budgets=budgets,
             hint="`error.decision.explain()` says what is left; lower `max_tokens`, wait for "
             "the next window, or raise the limit. Do not retry",
         )
@@ -40,6 +41,21 @@ def denial(decision: Decision, *, passing: bool = False) -> ModelRouterError:
         decision=decision,
         hint="`error.decision.explain()` lists every model with its reasons",
     )
+
+
+def missing_money(decision: Decision) -> tuple[str, ...] | None:
+    """Return the limits that alone stand between a call and a model, or None.
+
+    A model that nothing but budgets removed is allowed; what is missing is money, whatever
+    the stage that emptied the set.
+    """
+    found: set[str] = set()
+    allowed = False
+    for excluded in decision.excluded:
+        if all(reason.stage == "budget" for reason in excluded.reasons):
+            allowed = True
+            found.update(reason.rule.id or "max_cost_usd" for reason in excluded.reasons)
+    return tuple(sorted(found)) if allowed else None
 
 
 def shortage_error(decision: Decision, shortage: Shortage) -> BudgetExceeded:

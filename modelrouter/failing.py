@@ -31,11 +31,12 @@ HINTS: Mapping[ErrorKind, str] = {
     ErrorKind.RATE_LIMITED: "the provider limits the rate; try again later",
     ErrorKind.QUOTA_EXHAUSTED: "the provider's quota is used up; see its console",
     ErrorKind.SERVER_ERROR: "the server failed; see its own log",
-    ErrorKind.UNREACHABLE: "check that the server runs at the catalogue's `api_base`",
+    ErrorKind.UNREACHABLE: "check that the server runs, and its address in the catalogue",
     ErrorKind.INVALID_OUTPUT: "the server answered with something that is no answer; "
     "check that `api_base` is a chat-completion API",
     ErrorKind.INCOMPLETE: "the answer broke off before its end",
-    ErrorKind.INVALID_REQUEST: "the provider refuses the request; its own log says why",
+    ErrorKind.INVALID_REQUEST: "the provider, or LiteLLM for it, refuses the request: a "
+    "parameter it does not know, say",
     ErrorKind.TOO_LARGE: "shorten the messages, or state `context_window` in the catalogue",
     ErrorKind.NOT_FOUND: "check the endpoint's `model` and `api_base` in the catalogue",
     ErrorKind.UNAUTHORISED: "check the key and what it may be used for",

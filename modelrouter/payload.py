@@ -24,6 +24,21 @@ CHOICES_AT_MOST = 128
 TOOL_KINDS = frozenset({"function", "custom"})
 """Tools the application runs itself. One that a provider runs (a web search, a remote server)
 would send text to a recipient the policy has not seen."""
+CATALOGUE = "where a call goes, and with which key, is said by `endpoint:` in the catalogue"
+RUNTIME = "retries and fallback are said by `runtime:` in the policy"
+KNOWN_HABITS: Mapping[str, str] = {
+    **dict.fromkeys(("api_base", "api_key", "base_url", "organization"), CATALOGUE),
+    **dict.fromkeys(("extra_headers", "extra_body", "custom_llm_provider"), CATALOGUE),
+    **dict.fromkeys(("fallbacks", "max_retries", "num_retries"), RUNTIME),
+    "caching": "the cache is said by `runtime:` in the policy",
+    "metadata": "what a rule may read of a call is said with `facts={…}`",
+    "request_timeout": "pass `timeout=` in seconds",
+    "store": "it would have the vendor keep the conversation",
+    "stream_options": "usage is always asked for",
+    "tenant": "say it with `facts={…}`",
+    "web_search_options": "it would send text to a recipient the policy has not seen",
+}
+"""Habits from other SDKs, and what to do instead."""
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens")
 ACCEPTED = ACCEPTED_PARAMETERS.union(OUTPUT_LIMITS)
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking", "reasoning"})
@@ -100,6 +115,8 @@ def check_parameters(parameters: Mapping[str, object]) -> None:
             hint="call `router.stream(...)`, or `router.astream(...)`",
         )
     for name in parameters:
+        if name in KNOWN_HABITS:
+            raise CallError("not a parameter of a call", argument=name, hint=KNOWN_HABITS[name])
         if name not in ACCEPTED and name != "stream":
             close = difflib.get_close_matches(name, ACCEPTED, n=1)
             raise CallError(

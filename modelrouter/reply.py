@@ -58,6 +58,13 @@ class Reply:
         """The answer as an OpenAI `ChatCompletion`."""
         return self.as_response(self.payload)
 
+    if not TYPE_CHECKING:  # a type checker must not think that any name exists
+
+        def __getattr__(self, name: str) -> object:
+            """Point to the OpenAI-shaped object, where users of other SDKs look for names."""
+            message = f"`Reply` has no `{name}`; the OpenAI-shaped answer is `reply.response`"
+            raise AttributeError(message, name=name, obj=self)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Budgets near their limit and floors that a budget lowered."""

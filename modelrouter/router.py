@@ -31,7 +31,7 @@ from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
 from modelrouter.streams import AsyncStream, Stream, stop_abandoned
 from modelrouter.values import FactValue
-from modelrouter.wiring import Credentials, key_reader, targets_of
+from modelrouter.wiring import Credentials, check_arguments, key_reader, targets_of
 from modelrouter.world import Approval, Clock, World
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Router:
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
+        check_arguments(bundle, credentials=credentials, approve=approve, receipts=receipts)
         self._bundle: Bundle = bundle
         self._sends: bool = sends
         self._engines: dict[datetime.date, Engine] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
     from modelrouter.policy.catalogue import Endpoint, ModelEntry
 
-__all__ = ["Credentials", "key_reader", "targets_of"]
+__all__ = ["Credentials", "check_arguments", "key_reader", "targets_of"]
 
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+")
 Credentials = Callable[[str], str | None]
 """Returns the key of a model by catalogue id, or None if there is none."""
 
@@ -33,7 +35,13 @@ def targets_of(
     Raises:
         ConfigurationError: A model has no endpoint, no key, or a host nobody vouches for.
     """
-    for name in endpoints:
+    check_hosts(trusted_hosts)
+    for name, endpoint in endpoints.items():
+        if not isinstance(endpoint, Mapping):
+            raise ConfigurationError(
+                f"`endpoints[{name!r}]` is no mapping",
+                hint="give the keys of `endpoint:` in a catalogue",
+            )
         if name not in bundle.words.models:
             raise ConfigurationError(
                 f"`endpoints` names `{name}`, which is no model of policy `{bundle.name}`",
@@ -58,6 +66,43 @@ def targets_of(
         if refusal is not None:
             raise ConfigurationError(f"model `{name}`: {refusal}", hint="see `endpoint.model`")
     return targets
+
+
+def check_arguments(bundle: object, **callables: object) -> None:
+    """Refuse arguments that would only fail during a call.
+
+    Raises:
+        ConfigurationError: It names the argument.
+    """
+    if not hasattr(bundle, "digest"):
+        raise ConfigurationError(
+            f"`bundle` is a {type(bundle).__name__}",
+            hint="to load a policy, call `Router.from_policy(path)`",
+        )
+    for name, value in callables.items():
+        if value is not None and not callable(value):
+            raise ConfigurationError(
+                f"`{name}` is a {type(value).__name__}", hint="pass something that can be called"
+            )
+
+
+def check_hosts(trusted_hosts: Collection[str]) -> None:
+    """Refuse what would trust more, or less, than it seems to.
+
+    Raises:
+        ConfigurationError: It is one text, whose every part would be trusted, or an entry is
+            no plain host.
+    """
+    if isinstance(trusted_hosts, str | bytes):
+        raise ConfigurationError(
+            "`trusted_hosts` is one text", hint=f"write a list: [{trusted_hosts!r}]"
+        )
+    for host in trusted_hosts:
+        if not isinstance(host, str) or not HOST.fullmatch(host):
+            raise ConfigurationError(
+                f"{host!r} in `trusted_hosts` is no host",
+                hint="a name or an address in lower case, without scheme, port, path or `*`",
+            )
 
 
 def overridden(entry: ModelEntry, endpoint: Mapping[str, object] | None) -> ModelEntry:

@@ -149,7 +149,8 @@ def unbounded(ref: RuleRef, models: int, name: str) -> Removal:
         reason=Reason(
             stage="budget",
             rule=ref,
-            detail=f"no price or no output limit, so `{name}` cannot hold its worst case",
+            detail=f"`{name}` cannot hold its worst case: it needs `price:`, and `max_tokens` in "
+            "the call or `max_output:` in the catalogue",
         ),
     )
 

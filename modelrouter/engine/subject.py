@@ -184,4 +184,5 @@ def check_label(label: Label, scheme: LabelScheme) -> None:
         raise unknown_name("sensitivity", "level", label.level, scheme.levels)
     for name in sorted(label.categories | label.unknown):
         if name not in scheme.categories:
-            raise unknown_name("sensitivity", "category", name, scheme.categories)
+            known = (*scheme.levels, *scheme.categories)
+            raise unknown_name("sensitivity", "level or category", name, known)

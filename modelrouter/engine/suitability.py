@@ -17,6 +17,7 @@ from modelrouter.values import Limits, Request, pico_of
 __all__ = ["Floored", "capability_removals", "floor_removals"]
 
 NOBODY = RuleRef()
+UNMEASURED = "no evidence of quality at `{}`: give it `quality:`, or set `unknown_quality: ignore`"
 
 
 def removal(stage: str, models: int, detail: str, rule: RuleRef = NOBODY) -> Removal:
@@ -93,7 +94,7 @@ def floor_removals(
     found.extend(call_floors(limits, quality, engine))
     unmeasured = 0 if limits.min_quality is not None else quality.unknown & ~judged
     if unmeasured and engine.bundle.policy.defaults.unknown_quality == "exclude":
-        found.append(removal("floor", unmeasured, f"no evidence of quality at `{subject.task}`"))
+        found.append(removal("floor", unmeasured, UNMEASURED.format(subject.task)))
     return Floored(
         removals=tuple(found),
         warnings=tuple(warnings),
