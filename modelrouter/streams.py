@@ -17,8 +17,11 @@ from modelrouter.reply import Reply
 
 __all__ = ["AsyncStream", "Stream", "stop_abandoned"]
 
-ABANDONED: deque[tuple[Stepped[Chunk], Call]] = deque()
-"""Streams that were dropped before their end."""
+OPEN: dict[int, tuple[Stepped[Chunk], Call]] = {}
+"""Streams under way. Held here, so that the garbage collector, which may run while a thread
+holds a lock that settling needs, never closes one itself."""
+ABANDONED: deque[int] = deque()
+"""Those of them that were dropped before their end."""
 UNFINISHED = "the stream has not come to its end"
 
 
@@ -26,10 +29,19 @@ def stop_abandoned() -> None:
     """Stop every stream that was dropped before its end, and settle it."""
     while ABANDONED:
         try:
-            pieces, call = ABANDONED.popleft()
+            key = ABANDONED.popleft()
         except IndexError:  # another thread took the last one
             return
+        stop(key)
+
+
+def stop(key: int) -> None:
+    """Stop one stream and settle it. A second time does nothing."""
+    found = OPEN.pop(key, None)
+    if found is not None:
+        pieces, call = found
         pieces.close()
+        # A generator that was never asked for a piece has no end of its own.
         call.finish(error=GeneratorExit())
 
 
@@ -42,9 +54,10 @@ class Stream(Iterator[Chunk]):
 
     def __init__(self, call: Call) -> None:
         self.decision: Decision = call.decision
-        self._call: Call = call
         self._outcome: Outcome = Outcome()
         self._pieces: Stepped[Chunk] = Stepped(stream(call, self._outcome))
+        self._key: int = id(self._pieces)
+        OPEN[self._key] = (self._pieces, call)
 
     def __iter__(self) -> Stream:
         """Return itself."""
@@ -56,7 +69,11 @@ class Stream(Iterator[Chunk]):
         Raises:
             ModelRouterError: The call failed, before or after the first piece.
         """
-        return next(self._pieces)
+        try:
+            return next(self._pieces)
+        except BaseException:
+            OPEN.pop(self._key, None)  # it has come to its end, one way or the other
+            raise
 
     @property
     def reply(self) -> Reply:
@@ -71,9 +88,7 @@ class Stream(Iterator[Chunk]):
 
     def close(self) -> None:
         """Stop: the connection is closed and the money settled."""
-        self._pieces.close()
-        # A generator that was never asked for a piece has no end of its own.
-        self._call.finish(error=GeneratorExit())
+        stop(self._key)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -94,8 +109,9 @@ class Stream(Iterator[Chunk]):
         Not here: the garbage collector may run this while the same thread holds a lock
         that settling needs.
         """
-        if hasattr(self, "_pieces") and not self._call.ended:
-            ABANDONED.append((self._pieces, self._call))
+        key: int | None = getattr(self, "_key", None)
+        if key is not None and key in OPEN:
+            ABANDONED.append(key)
 
 
 class AsyncStream(AsyncIterator[Chunk]):

@@ -195,7 +195,15 @@ def test_a_second_refusal_ends_the_call(api: Api) -> None:
         {"id": "b", "period": "day", "limit_calls": 1, "models": {"id": "cloud"}},
     ]
     router = Router(
-        bundle(budgets=budgets), provider=provider, budgets=Contested(2), credentials=key_of
+        bundle(
+            model("local"),
+            vendor("cloud"),
+            vendor("free-of-budgets", price={"input": 9, "output": 9}),
+            budgets=budgets,
+        ),
+        provider=provider,
+        budgets=Contested(2),
+        credentials=key_of,
     )
     with pytest.raises(BudgetExceeded) as caught:
         api.complete(router, **PUBLIC)

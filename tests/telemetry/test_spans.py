@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 
 from modelrouter import CallFailed, PolicyDenied, Router
+from modelrouter.budget import Account, MemoryLedger
 from modelrouter.errors import ErrorKind
 from modelrouter.ports import ProviderError
 from modelrouter.testing import ScriptedProvider, Turn
@@ -210,15 +211,30 @@ def test_a_call_that_shares_an_answer_links_to_its_attempt(api: Api, spans: Span
     assert linked == [identity(attempt)] * 2
 
 
+class SlowToRead(MemoryLedger):
+    """A ledger that takes its time before anything is decided."""
+
+    async def used(self, accounts: Sequence[Account]) -> Mapping[Account, int]:
+        time.sleep(0.05)  # noqa: ASYNC251 - both APIs wait for it
+        return await MemoryLedger.used(self, accounts)
+
+
 def test_the_route_begins_where_the_call_began(api: Api, spans: Spans) -> None:
+    router = Router(
+        bundle(model("local"), budgets=[{"id": "ten", "period": "day", "limit_calls": 10}]),
+        provider=ScriptedProvider(Turn(wait_s=0.05)),
+        tracer_provider=spans.provider,
+        budgets=SlowToRead(),
+    )
     before = time.time_ns()
-    api.complete(traced(spans, Turn(wait_s=0.05)), **PUBLIC)
+    api.complete(router, **PUBLIC)
     route, (attempt,) = spans.route, spans.attempts
     assert route.start_time is not None
     assert attempt.start_time is not None
     assert route.end_time is not None
     assert attempt.end_time is not None
-    assert before <= route.start_time <= attempt.start_time < attempt.end_time <= route.end_time
+    assert before <= route.start_time < attempt.start_time < attempt.end_time <= route.end_time
+    assert attempt.start_time - route.start_time >= 50_000_000
     assert attempt.end_time - attempt.start_time >= 50_000_000
 
 
