@@ -106,7 +106,7 @@ class Chunk:
         """The piece as an OpenAI `ChatCompletionChunk`."""
         from openai.types.chat import ChatCompletionChunk  # noqa: PLC0415 - 0.5 s to import
 
-        return ChatCompletionChunk.model_validate(self.payload)
+        return ChatCompletionChunk.construct(None, **self.payload)
 
 
 class ProviderError(Exception):

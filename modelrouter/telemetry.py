@@ -53,6 +53,10 @@ PROVIDER_NAMES: Mapping[str, str] = {
 Source: OpenTelemetry semantic conventions for generative AI, 2026."""
 
 
+FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
+LONGEST_NAME = 100
+
+
 def route_attributes(decision: Decision) -> dict[str, AttributeValue]:
     """Return what a route span says of a decision."""
     found: dict[str, AttributeValue] = {
@@ -144,8 +148,10 @@ def end_succeeded(
 ) -> None:
     """End the span of an attempt that brought an answer; its status stays unset."""
     if span.is_recording():
-        span.set_attribute("gen_ai.response.model", upstream)
-        span.set_attribute("gen_ai.response.finish_reasons", finish_reasons)
+        span.set_attribute("gen_ai.response.model", upstream[:LONGEST_NAME])
+        # A server can write anything there; only the known words are no content.
+        reasons = [part if part in FINISH_REASONS else "other" for part in finish_reasons]
+        span.set_attribute("gen_ai.response.finish_reasons", reasons)
         if usage is not None:
             span.set_attributes(usage_attributes(usage))
         if cost_pico is not None:

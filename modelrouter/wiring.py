@@ -36,7 +36,7 @@ def targets_of(
         ConfigurationError: A model has no endpoint, no key, or a host nobody vouches for.
     """
     check_hosts(trusted_hosts)
-    for name, endpoint in endpoints.items():
+    for name, endpoint in tuple[tuple[str, object], ...](endpoints.items()):
         if not isinstance(endpoint, Mapping):
             raise ConfigurationError(
                 f"`endpoints[{name!r}]` is no mapping",
@@ -86,7 +86,7 @@ def check_arguments(bundle: object, **callables: object) -> None:
             )
 
 
-def check_hosts(trusted_hosts: Collection[str]) -> None:
+def check_hosts(trusted_hosts: Collection[object]) -> None:
     """Refuse what would trust more, or less, than it seems to.
 
     Raises:

@@ -95,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = dispatch(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by the shell, as in `>&-`
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as in `| head`
         discard_output()
         return PIPE_CLOSED

@@ -34,6 +34,7 @@ OWN_LOGGERS = ("LiteLLM", "litellm")
 # Loggers of others whose level LiteLLM sets.
 LEVELS = ("apscheduler.executors.default", "apscheduler.scheduler", "httpx")
 
+QUOTING = "Pydantic serializer warnings"
 _lock = threading.Lock()
 _loaded: LiteLLM | None = None
 
@@ -120,8 +121,18 @@ def load() -> LiteLLM:
                 found = LiteLLM()
                 build_types()
             found.settle(alone=first)
+            keep_answers_out_of_warnings()
             _loaded = found
         return _loaded
+
+
+def keep_answers_out_of_warnings() -> None:
+    """Silence the one warning that quotes an answer.
+
+    LiteLLM serialises answers, and where a field has an odd type pydantic warns and shows
+    its value. Warnings cannot be told apart by thread, so this filter stays.
+    """
+    warnings.filterwarnings("ignore", message=QUOTING, category=UserWarning)
 
 
 def build_types() -> None:

@@ -124,7 +124,7 @@ class LiteLLMProvider:
         """Return a stored `payload` as an OpenAI `ChatCompletion`."""
         from openai.types.chat import ChatCompletion  # noqa: PLC0415 - 0.5 s to import
 
-        return ChatCompletion.model_validate(payload)
+        return ChatCompletion.construct(None, **payload)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop.

@@ -160,7 +160,7 @@ class ScriptedProvider:
         """Return a stored `payload` as an OpenAI `ChatCompletion`."""
         from openai.types.chat import ChatCompletion  # noqa: PLC0415 - 0.5 s to import
 
-        return ChatCompletion.model_validate(payload)
+        return ChatCompletion.construct(None, **payload)
 
     def _begin(self, send: Send) -> Turn:
         """Record a transmission and choose what to do with it."""

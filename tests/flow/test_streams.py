@@ -167,6 +167,14 @@ async def test_cancelling_the_reader_of_a_stream_settles_it() -> None:
     assert provider.under_way == 0
 
 
+async def test_the_provider_has_stopped_when_closing_returns() -> None:
+    provider = ScriptedProvider(Turn(text="w " * 50, piece_s=0.001))
+    async with router_with(provider).astream(HELLO, sensitivity="public") as pieces:
+        await anext(pieces)
+        assert provider.under_way == 1
+    assert (provider.under_way, provider.cancelled) == (0, 1)
+
+
 def test_two_threads_may_read_two_streams_of_one_router() -> None:
     router = router_with(ScriptedProvider(lambda send: str(send.messages[0]["content"])))
     found: dict[str, str] = {}
