@@ -22,6 +22,7 @@ __all__ = ["Ordering", "choose_objective", "rank"]
 
 Figure = int | Decimal | float
 UNKNOWN_LAST = math.inf
+EXACTLY = Fraction(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def rank(
     if len(found) <= 1:
         return found
     orderings = [ordering(goal, sizes, quality, engine) for goal in goals] or [
-        Ordering(column=known(sizes.expected), within=Fraction(0))
+        Ordering(column=known(sizes.expected), within=EXACTLY)
     ]
     if any(part.within for part in orderings):
         return grouped(found, orderings)
@@ -75,7 +76,7 @@ def ordering(
     goal: Goal, sizes: Sizes, quality: Sequence[Decimal | None], engine: Engine
 ) -> Ordering:
     """Return how one goal compares models."""
-    within = Fraction(goal.within or 0)
+    within = Fraction(goal.within) if goal.within else EXACTLY
     if goal.maximise == "quality":
         return Ordering(
             column=known([None if value is None else value.copy_negate() for value in quality]),
@@ -85,7 +86,9 @@ def ordering(
         return Ordering(column=known(engine.table.ttft_values), within=within)
     if goal.minimise == "retention":
         return Ordering(column=known(engine.table.retention), within=within)
-    return Ordering(column=known(sizes.expected), within=Fraction(within) * PICO_PER_USD)
+    return Ordering(
+        column=known(sizes.expected), within=within * PICO_PER_USD if within else EXACTLY
+    )
 
 
 def grouped(found: Sequence[int], orderings: Sequence[Ordering]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import logging
 import os
 import secrets
@@ -44,8 +45,13 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 
+@functools.cache
 def default_provider() -> Provider:
-    """Return the provider that reaches every vendor."""
+    """Return the provider that reaches every vendor; routers share its connections.
+
+    It keeps nothing of a call. One of its own for each router would leave connections to
+    the garbage collector whenever a router is dropped.
+    """
     from modelrouter.litellm_provider import LiteLLMProvider  # noqa: PLC0415 - only to send
 
     return LiteLLMProvider()
@@ -58,7 +64,7 @@ DAYS_KEPT = 4
 class Router:
     """Routes model calls by one policy.
 
-    A router holds its own budgets and cache; two routers share nothing. It may be used
+    A router holds its own budgets and cache; two routers share neither. It may be used
     from any number of threads and event loops at once.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from modelrouter.decision import Obligations, Removal, RuleRef
@@ -75,7 +74,7 @@ class MeterClause:
     budget: Budget
     unit: Literal["usd", "tokens", "calls"]
     limit: int
-    warn_from: Fraction
+    warn_from: int
     ref: RuleRef
     when: Condition | None
     mask: int

@@ -7,6 +7,7 @@ here, once, so that deciding only collects them.
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -113,7 +114,7 @@ class Compiler:
             budget=budget,
             unit=unit,
             limit=limit,
-            warn_from=Fraction(warn_at) * limit,
+            warn_from=math.ceil(Fraction(warn_at) * limit),
             ref=self.bundle.place("budgets", budget.id),
             when=compile_when(budget.when, self.index),
             mask=metered,
