@@ -80,6 +80,10 @@ def did_you_mean(name: str, known: Collection[str], *, listed: bool = True) -> s
     return f"known: {', '.join(names[:NAMES_LISTED])}{more}" if names else "none is declared"
 
 
+FIRST_LINT_CODE = "MR2"
+"""From MR200 on a code speaks of what a policy says, not of whether it can be read."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Findings:
     """Problems found so far; the only mutable thing while a policy is read."""
@@ -104,8 +108,11 @@ class Findings:
 
     @property
     def failed(self) -> bool:
-        """Whether anything found stops the load."""
-        return any(problem.severity == "error" for problem in self.problems)
+        """Whether anything found stops the load; what the linter finds does not."""
+        return any(
+            problem.severity == "error" and problem.code < FIRST_LINT_CODE
+            for problem in self.problems
+        )
 
     def ordered(self) -> tuple[Problem, ...]:
         """Return the problems by file, line and column, each once."""
