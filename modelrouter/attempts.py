@@ -94,9 +94,8 @@ class Attempt:
         self.settled = True
         if billed:
             self.call.add_cost(self.candidate.worst_pico)
-        nothing = {charge.account.budget: 0 for charge in self.hold.charges}
         try:
-            await self.settle({} if billed else nothing)
+            await self.settle({} if billed else self.hold.unspent)
         finally:
             telemetry.end_failed(self.span, kind, status=status)
 
@@ -147,7 +146,33 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     hold = await reserve(call, candidate, newest)
     if hold is None:
         return None
-    send = Send(
+    try:
+        send = send_of(call, candidate, target, key)
+        span = telemetry.start_attempt(
+            call.world.tracer,
+            call.span or call.open_span(),
+            send,
+            number=call.plan.sends + 1,
+            why=why,
+            streamed=streamed,
+        )
+    except BaseException:
+        # Nothing has been sent: what is held must not stay held.
+        await call.world.ledger.settle(hold, hold.unspent)
+        raise
+    return Attempt(
+        call=call,
+        candidate=candidate._replace(obligations=obligations),
+        send=send,
+        hold=hold,
+        span=span,
+        number=call.plan.sent(),
+    )
+
+
+def send_of(call: Call, candidate: Candidate, target: Target, key: Key) -> Send:
+    """Return what is transmitted to a candidate."""
+    return Send(
         model=candidate.model,
         upstream=target.upstream,
         api_base=target.api_base,
@@ -157,23 +182,6 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
         parameters=call.payload.parameters,
         max_output=output_limit(call, candidate),
         timeout_s=max(call.left_s(), 0.001),
-    )
-    number = call.plan.sent()
-    span = telemetry.start_attempt(
-        call.world.tracer,
-        call.span or call.open_span(),
-        send,
-        number=number,
-        why=why,
-        streamed=streamed,
-    )
-    return Attempt(
-        call=call,
-        candidate=candidate._replace(obligations=obligations),
-        send=send,
-        hold=hold,
-        span=span,
-        number=number,
     )
 
 
@@ -268,8 +276,7 @@ async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | No
     if isinstance(held, Hold):
         if newest_engine(call) is newest:
             return held
-        nothing = {charge.account.budget: 0 for charge in held.charges}
-        await call.world.ledger.settle(held, nothing)
+        await call.world.ledger.settle(held, held.unspent)
         return None
     if call.redecided or not await decide_again(call):
         raise shortage_error(call.decision, held)

@@ -62,6 +62,11 @@ class Hold:
     id: int
     charges: tuple[Charge, ...]
 
+    @property
+    def unspent(self) -> dict[str, int]:
+        """What is settled where nothing was spent."""
+        return {charge.account.budget: 0 for charge in self.charges}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortage:

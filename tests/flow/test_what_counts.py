@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.trace import NoOpTracerProvider, Span, Tracer
 
 from modelrouter import BudgetExceeded, Router, Usage
 from modelrouter.budget import MemoryLedger
@@ -131,6 +132,35 @@ def test_a_call_nobody_labelled_gets_no_answer_of_one_that_was_labelled() -> Non
     )
     assert not router.completion(HELLO, sensitivity="high").cached
     assert not router.completion(HELLO).cached
+
+
+class BrokenTracing(NoOpTracerProvider):
+    """Tracing that fails where a transmission would begin."""
+
+    def get_tracer(self, *names: Any, **options: Any) -> Tracer:
+        tracer = super().get_tracer(*names, **options)
+        start = tracer.start_span
+
+        def fail(name: str, *parts: Any, **more: Any) -> Span:
+            if name.startswith("chat"):
+                raise OSError
+            return start(name, *parts, **more)
+
+        tracer.start_span = fail  # type: ignore[method-assign]
+        return tracer
+
+
+def test_what_is_held_is_given_back_when_tracing_fails_before_anything_is_sent() -> None:
+    ledger, provider = MemoryLedger(), ScriptedProvider()
+    router = a_router(
+        provider,
+        budgets=[{"id": "day", "period": "day", "limit_calls": 9}],
+        router={"budgets": ledger, "tracer_provider": BrokenTracing()},
+    )
+    with pytest.raises(OSError):  # noqa: PT011 - the application's own
+        router.completion(HELLO, **PUBLIC)
+    assert provider.sends == ()
+    assert balances(ledger) == {"day": (0, 0)}
 
 
 def test_calls_share_no_flight_where_one_candidate_may_not_be_shared() -> None:
