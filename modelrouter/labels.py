@@ -66,7 +66,7 @@ class LabelScheme:
 
     Attributes:
         levels: Names from the lowest to the highest; at least one.
-        categories: Category by name; `includes` is closed and free of cycles.
+        categories: Category by name; `includes` is free of cycles.
     """
 
     levels: tuple[str, ...]
@@ -101,28 +101,31 @@ class LabelScheme:
         """Return `label` with everything its categories imply.
 
         Closing is monotone and idempotent: the level and the known categories only grow. An
-        unknown category raises the level too: the call may carry it.
+        unknown category raises the level too, and what it includes is at least unknown: the
+        call may carry it.
         """
-        known = set(label.categories)
-        waiting = list(known)
-        while waiting:
-            for implied in self.categories[waiting.pop()].includes - known:
-                known.add(implied)
-                waiting.append(implied)
+        known = self.implied(label.categories)
+        unknown = self.implied(label.unknown)
         level = max(
-            (
-                label.level,
-                *(self.categories[name].at_least for name in known),
-                *(self.categories[name].at_least for name in label.unknown),
-            ),
+            (label.level, *(self.categories[name].at_least for name in known | unknown)),
             key=self.rank.__getitem__,
         )
         return Label(
             level=level,
-            categories=frozenset(known),
-            unknown=label.unknown - known,
+            categories=known,
+            unknown=unknown - known,
             because=label.because,
         )
+
+    def implied(self, names: frozenset[str]) -> frozenset[str]:
+        """Return categories with everything they include, directly or not."""
+        found = set(names)
+        waiting = list(names)
+        while waiting:
+            for part in self.categories[waiting.pop()].includes - found:
+                found.add(part)
+                waiting.append(part)
+        return frozenset(found)
 
     def join(self, *labels: Label) -> Label:
         """Return the smallest closed label at least as sensitive as each of `labels`."""

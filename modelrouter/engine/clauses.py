@@ -28,6 +28,7 @@ __all__ = [
     "Memory",
     "MeterClause",
     "ObligateClause",
+    "PermitGate",
 ]
 
 
@@ -47,6 +48,21 @@ class Clause:
     mask: int
     known: Removal
     unclassified: Removal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitGate:
+    """Default deny of one policy: at or above a level, only its permits make a model eligible.
+
+    A model passes every gate of the engine: where policies are layered, each layer has its own.
+
+    Attributes:
+        deny_from: Place of the lowest level at which the gate closes.
+        permits: Permits in force, by id.
+    """
+
+    deny_from: int
+    permits: tuple[Clause, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +151,7 @@ class Engine:
         everything: The mask of all models.
         retired: What retirement removes.
         forbids: Forbids and requires, by id.
-        permits: Permits in force, by id.
-        deny_from: Place of the lowest level at which only a permit makes a model eligible.
+        gates: Where only a permit makes a model eligible.
         reads_budgets: Whether an objective or advisory rule reads how much is spent.
     """
 
@@ -151,8 +166,7 @@ class Engine:
     everything: int
     retired: tuple[Removal, ...]
     forbids: tuple[Clause, ...]
-    permits: tuple[Clause, ...]
-    deny_from: int
+    gates: tuple[PermitGate, ...]
     floors: tuple[FloorClause, ...]
     meters: tuple[MeterClause, ...]
     obligates: tuple[ObligateClause, ...]

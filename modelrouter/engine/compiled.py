@@ -21,6 +21,7 @@ from modelrouter.engine.clauses import (
     Memory,
     MeterClause,
     ObligateClause,
+    PermitGate,
 )
 from modelrouter.engine.costs import table_of
 from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
@@ -162,12 +163,16 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         everything=(1 << len(facts)) - 1,
         retired=retired(bundle, at),
         forbids=tuple(make.guard(rule) for rule in rules if rule.effect in {"forbid", "require"}),
-        permits=tuple(
-            make.guard(rule)
-            for rule in rules
-            if rule.effect == "permit" and not expired(rule.expires, at)
+        gates=(
+            PermitGate(
+                deny_from=scheme.rank[deny_from],
+                permits=tuple(
+                    make.guard(rule)
+                    for rule in rules
+                    if rule.effect == "permit" and not expired(rule.expires, at)
+                ),
+            ),
         ),
-        deny_from=scheme.rank[deny_from],
         floors=tuple(make.floor(rule, rule.set) for rule in rules if rule.set is not None),
         meters=tuple(make.meter(budget) for budget in bundle.policy.budgets),
         obligates=tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelrouter.decision import Reason, Removal, RuleRef
-from modelrouter.engine.clauses import Engine
+from modelrouter.engine.clauses import Engine, PermitGate
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.truth import TRUE
 
@@ -49,8 +49,11 @@ def guard(subject: Subject, engine: Engine) -> Guarded:
                 removals.append(clause.unclassified)
                 doubtful |= clause.mask
     permits: tuple[str, ...] = ()
-    if subject.level >= engine.deny_from:
-        permits, allowed, perhaps = permitted(subject, engine)
+    for gate in engine.gates:
+        if subject.level < gate.deny_from:
+            continue
+        applied, allowed, perhaps = permitted(subject, gate)
+        permits += applied
         missing = engine.everything & ~allowed
         unsure, sure = missing & perhaps, missing & ~perhaps
         reasons = ((sure, NO_PERMIT), (unsure, NO_CERTAIN_PERMIT))
@@ -65,11 +68,11 @@ def guard(subject: Subject, engine: Engine) -> Guarded:
     )
 
 
-def permitted(subject: Subject, engine: Engine) -> tuple[tuple[str, ...], int, int]:
+def permitted(subject: Subject, gate: PermitGate) -> tuple[tuple[str, ...], int, int]:
     """Return the permits that apply, the models they allow, and those they might allow."""
     applied: list[str] = []
     allowed = perhaps = 0
-    for clause in engine.permits:
+    for clause in gate.permits:
         found = TRUE if clause.when is None else clause.when(subject)
         if found == TRUE:
             allowed |= clause.mask
