@@ -25,6 +25,7 @@ from modelrouter.policy.model_checks import (
     check_sets,
     merge_sets,
 )
+from modelrouter.policy.positions import positions_of
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.suite_checks import check_properties, check_tests
 from modelrouter.policy.vocabulary import Vocabulary, vocabulary_of
@@ -191,6 +192,9 @@ class Reading:
             places=places_of(policy, source),
             problems=self.findings.ordered(),
             digest=digest_of(policy, catalogs, tests, properties),
+            positions=positions_of(
+                policy, source, [(part, made.models, made.sets) for part, made in found.values()]
+            ),
         )
 
     def check(

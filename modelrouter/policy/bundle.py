@@ -13,6 +13,7 @@ from modelrouter.labels import LabelScheme
 from modelrouter.policy.catalogue import Catalog, ModelEntry
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.matchers import ModelMatcher
+from modelrouter.policy.positions import NOWHERE, Positions
 from modelrouter.policy.shapes import Shape
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
@@ -38,6 +39,7 @@ class Bundle:
         problems: Warnings and notes; nothing that stops the load.
         digest: SHA-256 of the canonical JSON of all documents, in hexadecimal. Comments
             and layout do not change it.
+        positions: Where every part stands, to the column.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Bundle:
     places: Mapping[tuple[str, str], RuleRef]
     problems: tuple[Problem, ...] = ()
     digest: str = field(default="")
+    positions: Positions = field(default=NOWHERE, repr=False, compare=False)
 
     @property
     def name(self) -> str:
