@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,14 @@ from modelrouter.proof.space import Region, Space
 if TYPE_CHECKING:
     from modelrouter.policy.document import Rule
 
-__all__ = ["ClauseRegion", "Guardrails", "effect_region", "guardrails_of"]
+__all__ = [
+    "ClauseRegion",
+    "Guardrails",
+    "Question",
+    "effect_region",
+    "guardrails_of",
+    "subtracted",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +34,19 @@ class ClauseRegion:
 
     clause: Clause
     requests: Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What decides whether the guard leaves anything.
+
+    Attributes:
+        permitted: What no gate closes.
+        removed: What forbids and requires take away of it.
+    """
+
+    permitted: Region
+    removed: Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +71,24 @@ class Guardrails:
         Args:
             place: The model's place in the catalogue.
             within: Only these requests; all by default.
+
+        Raises:
+            TooHardError: The region needs too many boxes.
         """
+        question = self.question(place, self.space.all if within is None else within)
+        left = subtracted(self.space, question.permitted, question.removed)
+        return tuple(box for box in left if self.space.possible(box))
+
+    def question(self, place: int, within: Region) -> Question:
+        """Return what decides for which requests the guard leaves a model."""
         space, bit = self.space, 1 << place
         if any(part.models & bit for part in self.engine.retired):
-            return ()
-        region = space.all if within is None else within
-        region = tuple(box for box in region if space.possible(box))
-        against = [part.requests for part in self.forbids if part.clause.mask & bit]
-        region = subtracted(space, region, against)
+            return Question(permitted=(), removed=())
         for below, permits in self.gates:
-            if not region:
-                break
             covering = [below, *(part.requests for part in permits if part.clause.mask & bit)]
-            region = space.meet(region, space.join(*covering))
-        return region
+            within = space.meet(within, space.join(*covering))
+        against = [part.requests for part in self.forbids if part.clause.mask & bit]
+        return Question(permitted=within, removed=tuple(box for part in against for box in part))
 
     def signature(self, place: int) -> int:
         """Return which clauses speak of a model: two with the same are allowed the same."""
@@ -75,11 +99,10 @@ class Guardrails:
         return sum(1 << number for number, mask in enumerate(masks) if mask & bit)
 
 
-def subtracted(space: Space, region: Region, against: Sequence[Region]) -> Region:
-    """Return a region without others; those that take whole boxes go first."""
-    boxes = [box for part in against for box in part]
-    whole = [box for box in boxes if any(one & ~box == 0 for one in region)]
-    return space.less(space.less(region, whole), boxes)
+def subtracted(space: Space, region: Region, removed: Region) -> Region:
+    """Return a region without another; the boxes that take whole boxes go first."""
+    whole = [box for box in removed if any(one & ~box == 0 for one in region)]
+    return space.less(space.less(region, whole), removed)
 
 
 def guardrails_of(space: Space, engine: Engine) -> Guardrails:

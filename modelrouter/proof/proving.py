@@ -18,12 +18,12 @@ from modelrouter.engine.compiled import compile_bundle
 from modelrouter.engine.model_matching import facts_of, match_model
 from modelrouter.engine.truth import FALSE
 from modelrouter.proof.conditions import known_requests, models_region, when_region
-from modelrouter.proof.examples import asked_at, described, entry_at, widened
-from modelrouter.proof.guarding import guardrails_of
+from modelrouter.proof.examples import asked_at, described, entry_at
+from modelrouter.proof.guarding import Question, guardrails_of
 from modelrouter.proof.layout import mentions_of, space_of
 from modelrouter.proof.serving import add_mentions, asked_region, served_regions
 from modelrouter.proof.space import TooHardError
-from modelrouter.proof.universal import allowed_anywhere
+from modelrouter.proof.universal import universal_question
 
 if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
@@ -130,9 +130,10 @@ class Claims:
             if signature in judged or not self.meant(claim, place):
                 continue
             judged.add(signature)
-            left = guard.allowed(place, start)
-            if space.holds(left):
-                return self.refuted(claim, space, left, model=engine.ids[place])
+            question = guard.question(place, start)
+            found = space.leftover(question.permitted, question.removed)
+            if found is not None:
+                return self.refuted(claim, space, found, question, model=engine.ids[place])
         return self.proved(claim, space, start)
 
     def meant(self, claim: Property, place: int) -> bool:
@@ -149,22 +150,21 @@ class Claims:
         sets = self.engine.bundle.sets
         start = self.start(space, claim)
         models = models_region(space, claim.never_sent, sets, unknown=True)
-        left = allowed_anywhere(space, self.engine, space.meet(start, models))
-        if space.holds(left):
-            return self.refuted(claim, space, left)
+        question = universal_question(space, self.engine, space.meet(start, models))
+        found = space.leftover(question.permitted, question.removed)
+        if found is not None:
+            return self.refuted(claim, space, found, question)
         return self.proved(claim, space, start)
 
     def always_served(self, claim: Property) -> Proof:
         """Prove that every request has a candidate, whatever the budgets."""
         space = self.space(claim, served=True)
         start = space.meet(self.start(space, claim), asked_region(space, claim))
-        left = start
-        for served in served_regions(space, self.engine, start):
-            left = space.less(left, served)
-            if not left:
-                break
-        if space.holds(left):
-            return self.refuted(claim, space, left)
+        served = space.join(*served_regions(space, self.engine, start))
+        question = Question(permitted=start, removed=served)
+        found = space.leftover(start, served)
+        if found is not None:
+            return self.refuted(claim, space, found, question)
         return self.proved(claim, space, start)
 
     def proved(self, claim: Property, space: Space, start: Region) -> Proof:
@@ -173,23 +173,36 @@ class Claims:
         return Proof(id=claim.id, outcome="proved", over=claim.over, vacuous=vacuous)
 
     def refuted(
-        self, claim: Property, space: Space, left: Region, *, model: str | None = None
+        self,
+        claim: Property,
+        space: Space,
+        found: int,
+        question: Question,
+        *,
+        model: str | None = None,
     ) -> Proof:
         """Return that a claim fails, with a region and one request in it."""
-        boxes = [box for box in left if space.possible(box)]
-        first = max(boxes, key=int.bit_count)
-        point = space.point(first)
-        # Opened only within what is left, so that the text never says too much.
-        readable = widened(space, first, tuple(boxes)) if len(boxes) <= BOXES_READ else first
+        point = space.point(found)
         return Proof(
             id=claim.id,
             outcome="refuted",
             over=claim.over,
             model=model,
-            region=described(space, readable),
+            region=described(space, opened(space, found, question)),
             request=asked_at(point, self.engine),
             entry=entry_at(point) if claim.over == "any" else None,
         )
 
 
-BOXES_READ = 200
+def opened(space: Space, box: int, question: Question) -> int:
+    """Return a counterexample with every field opened that may be: all of it is one."""
+    for field in reversed(space.table.fields):
+        wider = box | field.mask
+        if wider == box or any(space.possible(wider & part) for part in question.removed):
+            continue
+        try:
+            if space.leftover((wider,), question.permitted) is None:
+                box = wider
+        except TooHardError:
+            continue
+    return box

@@ -23,6 +23,8 @@ __all__ = ["BOXES_AT_MOST", "FieldTable", "Region", "Space", "TooHardError"]
 BOXES_AT_MOST = 20_000
 """Boxes one region may grow to before a question counts as too hard."""
 
+STEPS_AT_MOST = 20_000
+"""Boxes one search may look at before a question counts as too hard."""
 COMPARED_AT_MOST = 200
 
 Region = tuple[int, ...]
@@ -146,6 +148,41 @@ class Space:
                 yield piece
             rest &= ~mask | other
             outside &= ~mask
+
+    def leftover(self, region: Iterable[int], taken: Sequence[int]) -> int | None:
+        """Return a box of the region that nothing of `taken` touches, or None if nothing is left.
+
+        A search in depth: it needs no room for all that is left, and ends with the first find.
+        """
+        stack = [(box, taken) for box in region if self.possible(box)]
+        steps = 0
+        while stack:
+            steps += 1
+            if steps > STEPS_AT_MOST:
+                raise TooHardError
+            box, others = stack.pop()
+            near = self.near(box, others)
+            if near is None:
+                continue
+            if not near:
+                return box
+            # The box that agrees best splits off the fewest pieces.
+            best = min(near, key=lambda other: (box & ~other).bit_count())
+            near.remove(best)
+            stack += [(piece, near) for piece in self.pieces(box, best)]
+        return None
+
+    def near(self, box: int, others: Sequence[int]) -> list[int] | None:
+        """Return the boxes that touch `box`, or None if one of them holds all of it."""
+        everything, spare = self.everything, self.spare
+        found: list[int] = []
+        for other in others:
+            both = box & other
+            if (both + everything) & spare == spare:
+                if both == box:
+                    return None
+                found.append(other)
+        return found
 
     def holds(self, region: Iterable[int]) -> bool:
         """Whether a region holds a point that exists."""

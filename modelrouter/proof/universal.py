@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelrouter.proof.guarding import effect_region, subtracted
+from modelrouter.proof.guarding import Question, effect_region
 
 if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
     from modelrouter.proof.space import Region, Space
 
-__all__ = ["allowed_anywhere"]
+__all__ = ["universal_question"]
 
 
-def allowed_anywhere(space: Space, engine: Engine, within: Region) -> Region:
-    """Return the part of `within` that the guard leaves, model attributes included.
+def universal_question(space: Space, engine: Engine, within: Region) -> Question:
+    """Return what decides which requests and conceivable models the guard leaves.
 
     Args:
         space: A space with conceivable models.
@@ -22,15 +22,12 @@ def allowed_anywhere(space: Space, engine: Engine, within: Region) -> Region:
         within: Requests and models.
 
     Raises:
-        TooHardError: The region needs too many boxes.
+        TooHardError: The question needs too many boxes.
     """
     rules = {rule.id: rule for rule in engine.bundle.policy.rules}
-    against = [effect_region(space, rules[clause.id], engine) for clause in engine.forbids]
-    region = subtracted(space, within, against)
     for gate in engine.gates:
-        if not region:
-            break
         below = (space.only("level", (1 << gate.deny_from) - 1),)
         permitted = [effect_region(space, rules[clause.id], engine) for clause in gate.permits]
-        region = space.meet(region, space.join(below, *permitted))
-    return region
+        within = space.meet(within, space.join(below, *permitted))
+    removed = [effect_region(space, rules[clause.id], engine) for clause in engine.forbids]
+    return Question(permitted=within, removed=tuple(box for part in removed for box in part))
