@@ -205,9 +205,7 @@ class Reading:
             places=places_of(policy, source),
             problems=self.findings.ordered(),
             digest=digest_of(policy, catalogs, tests, properties),
-            positions=positions_of(
-                policy, source, [(part, made.models, made.sets) for part, made in found.values()]
-            ),
+            positions=positions_of(policy, source, found.values()),
         )
         for place, message, hint in unproved(bundle, self.at):
             self.findings.add(source, ("invariants", place, "id"), "MR140", message, hint=hint)

@@ -11,7 +11,13 @@ from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found, listed
 from modelrouter.values import usd
 
-__all__ = ["below_one_call", "degrade_floor_unused", "degrade_nowhere", "dearer", "never_applicable"]
+__all__ = [
+    "below_one_call",
+    "dearer",
+    "degrade_floor_unused",
+    "degrade_nowhere",
+    "never_applicable",
+]
 
 INPUT_TOKENS = 1000
 OUTPUT_TOKENS = 500

@@ -58,10 +58,7 @@ def loosening_defaults(context: LintContext) -> Iterator[Found]:
     would not.
     """
     read = {
-        name
-        for rule in context.in_force
-        if rule.when is not None
-        for name in rule.when.facts or {}
+        name for rule in context.in_force if rule.when is not None for name in rule.when.facts or {}
     }
     named = [
         (name, fact)

@@ -63,9 +63,7 @@ def below(space: Bounded, one: Label, other: Label) -> bool:
     """Whether one label is less sensitive than another in every respect, and not the same."""
     rank = space.coherence.scheme.rank
     return (
-        one != other
-        and rank[one.level] <= rank[other.level]
-        and one.categories <= other.categories
+        one != other and rank[one.level] <= rank[other.level] and one.categories <= other.categories
     )
 
 

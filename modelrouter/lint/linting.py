@@ -12,10 +12,12 @@ from modelrouter.lint.context import LintContext, context_of
 from modelrouter.lint.finding import Found
 from modelrouter.lint.table import ACCEPTABLE_FROM, CHECKS, PEDANTIC, Check
 from modelrouter.policy.bundle import Bundle
-from modelrouter.policy.positions import Part
 from modelrouter.proof.space import TooHardError
 
 __all__ = ["Report", "examine", "lint"]
+
+
+SECTIONS = ("rules", "budgets", "objectives", "runtime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ def examine(bundle: Bundle, at: datetime.date, *, pedantic: bool = False) -> Rep
     found, undecided = run(context)
     ours = [part for part in bundle.problems if part.code >= ACCEPTABLE_FROM]
     ours += [
-        problem(part, row.code, row.severity, context) for row, part in without_echoes(found)
+        problem(part, row.code, row.severity, context)
+        for row, part in without_echoes(found, tuple(ours))
     ]
     entries = bundle.policy.lint.allow
     result = sort_out(ours, entries, at=at, undecided=frozenset(undecided))
@@ -72,15 +75,18 @@ def run(context: LintContext) -> tuple[list[tuple[Check, Found]], list[str]]:
     for row in CHECKS:
         context.regions.restart()
         try:
-            found += [(row, part) for part in row.find(context)]
+            for part in row.find(context):
+                found.append((row, part))  # noqa: PERF401 - what was found before giving up counts
         except TooHardError:
             undecided.append(row.code)
     return found, undecided
 
 
-def without_echoes(found: Sequence[tuple[Check, Found]]) -> Iterator[tuple[Check, Found]]:
-    """Yield the findings that no other one accounts for."""
-    spoken: dict[Part, set[str]] = {}
+def without_echoes(
+    found: Sequence[tuple[Check, Found]], loaded: Sequence[Problem]
+) -> Iterator[tuple[Check, Found]]:
+    """Yield the findings that no other one, or what the loader noticed, accounts for."""
+    spoken = {(section, str(part.about)): {part.code} for part in loaded for section in SECTIONS}
     for row, part in found:
         for about in (part.part, *part.explains):
             spoken.setdefault(about, set()).add(row.code)

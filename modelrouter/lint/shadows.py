@@ -171,6 +171,12 @@ def covered(clauses: Sequence[Clause], space: Bounded) -> Iterator[tuple[Rule, l
 
 def coverers(clause: Clause, others: Sequence[Clause], space: Bounded) -> list[str]:
     """Return the rules that cover a rule, in the order of the file; none if it matters."""
+    if not all(
+        is_covered(region, taken_at(place, demand, others), space)
+        for demand in clause.demands
+        for place, region in clause.reach.items()
+    ):
+        return []
     left = {
         (demand, place): region
         for demand in clause.demands
@@ -191,5 +197,16 @@ def coverers(clause: Clause, others: Sequence[Clause], space: Bounded) -> list[s
             names.append(other.rule.id)
         left = {key: region for key, region in left.items() if region}
         if not left:
-            return names
-    return []
+            break
+    return names
+
+
+def taken_at(place: int, demand: Demand, others: Sequence[Clause]) -> list[int]:
+    """Return where other rules ask at least as much of a model."""
+    able = (part for part in others if any(satisfies(asked, demand) for asked in part.demands))
+    return [box for part in able for box in part.reach.get(place, ())]
+
+
+def is_covered(region: Region, taken: Sequence[int], space: Bounded) -> bool:
+    """Whether nothing of a region is left."""
+    return space.leftover(region, taken) is None

@@ -52,6 +52,6 @@ def one_slip(one: str, other: str) -> bool:
         start += 1
     first, second = one[start:], other[start:]
     swapped = first[1:2] + first[:1] + first[2:]
-    return second in {first[1:], swapped} or first[1:] in {second, second[1:]} or (
-        first == second[1:]
+    return (
+        second in {first[1:], swapped} or first[1:] in {second, second[1:]} or (first == second[1:])
     )

@@ -39,7 +39,7 @@ class Check:
     yields_to: frozenset[str] = frozenset()
 
 
-def check(  # noqa: PLR0917 - the columns of the table
+def check(
     code: str,
     severity: Severity,
     meaning: str,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from modelrouter.policy.catalogue import ModelEntry
+from modelrouter.policy.catalogue import Catalog
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
-from modelrouter.policy.matchers import ModelMatcher
 from modelrouter.policy.shapes import is_list, is_mapping
 from modelrouter.yamlsource import DataPath, Source
 
@@ -58,14 +57,14 @@ NOWHERE = Positions()
 def positions_of(
     policy: Policy,
     source: Source,
-    catalogs: Sequence[tuple[Source, Sequence[ModelEntry], Mapping[str, ModelMatcher]]],
+    catalogs: Iterable[tuple[Source, Catalog]],
 ) -> Positions:
     """Return where everything with a name stands.
 
     Args:
         policy: The policy.
         source: Its document.
-        catalogs: Document, models and sets of each catalogue.
+        catalogs: Each catalogue with its document.
     """
     found: dict[Part, tuple[Source, DataPath]] = {}
     sections: tuple[tuple[str, Sequence[Rule | Budget | Objective | Runtime]], ...] = (
@@ -83,11 +82,11 @@ def positions_of(
         found["tasks", name] = (source, task_path(source, name))
     for place in range(len(policy.lint.allow)):
         found["lint", str(place)] = (source, ("lint", "allow", place))
-    for part_source, models, sets in ((source, policy.models, policy.sets), *catalogs):
-        for place, entry in enumerate(models):
-            found["models", entry.id] = (part_source, ("models", place))
-        for name in sets:
-            found["sets", name] = (part_source, ("sets", name))
+    for document, holder in ((source, policy), *catalogs):
+        for place, entry in enumerate(holder.models):
+            found["models", entry.id] = (document, ("models", place))
+        for name in holder.sets:
+            found["sets", name] = (document, ("sets", name))
     return Positions(main=source, parts=found)
 
 
