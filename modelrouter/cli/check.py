@@ -5,7 +5,9 @@ that change nothing, labels that nobody can serve, floors out of reach. Every fi
 a code and, where there is one, a remedy. The reference of the codes is
 docs/reference/problem-codes.md. Findings that `lint.allow` accepts are counted, not shown.
 
-exit codes, the worst of all paths:
+The worst result of all paths is the exit code.
+
+exit codes:
   0  no errors; warnings and notes are allowed
   1  errors, or warnings under --strict; broken YAML is an error like any other
   2  there was no policy to check: no such path, no access, an empty, binary or too large

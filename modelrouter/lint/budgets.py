@@ -9,6 +9,7 @@ from modelrouter.engine.clauses import MeterClause
 from modelrouter.engine.spending import places
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found, listed
+from modelrouter.lint.regions import lowest_place
 from modelrouter.values import usd
 
 __all__ = [
@@ -28,7 +29,8 @@ def never_applicable(context: LintContext) -> Iterator[Found]:
     """Yield budgets whose models are forbidden wherever they are metered (MR401)."""
     for clause in context.engine.meters:
         metered = clause.mask & context.chats
-        if not metered or metered_where_asked(clause, context):
+        asked = context.regions.when(clause.budget.when, unknown=True)
+        if not metered or context.regions.any_eligible(metered, asked):
             continue
         name = clause.budget.id
         yield Found(
@@ -48,10 +50,15 @@ def metered_where_asked(clause: MeterClause, context: LintContext) -> int:
 
 def replacements(clause: MeterClause, context: LintContext) -> int:
     """Return the models of `degrade_to` that a request with a metered model may use."""
-    regions, space = context.regions, context.regions.requests
+    regions = context.regions
     asked = regions.when(clause.budget.when, unknown=True)
-    metered = space.meet(asked, regions.join(clause.mask & context.chats))
-    return regions.eligible_within(clause.degrade_to & context.chats, metered)
+    found = 0
+    for kind in regions.kinds(clause.degrade_to & context.chats):
+        for metered in regions.kinds(clause.mask & context.chats):
+            if regions.served([lowest_place(kind), lowest_place(metered)], asked) is not None:
+                found |= kind
+                break
+    return found
 
 
 def degrade_nowhere(context: LintContext) -> Iterator[Found]:

@@ -58,8 +58,9 @@ def why_impossible(when: RequestMatcher, context: LintContext) -> str:
     """Return which implied level or category a condition excludes."""
     scheme = context.engine.scheme
     match = when.categories
-    options = [*(match.all or ())] if match else []
-    options += (match.any or ()) if match and match.any and len(match.any) == 1 else ()
+    options = [*((match.all if match else None) or ())]
+    if match is not None and match.any is not None and len(match.any) == 1:
+        options += match.any
     for name in options:
         if when.level is not None and not reaches(when.level, name, scheme):
             return f"category `{name}` is always at least `{scheme.label(categories=[name]).level}`"

@@ -9,6 +9,7 @@ from modelrouter.labels import Label
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found, listed
 from modelrouter.lint.label_states import labels_of, least_labels, name_of, state_of
+from modelrouter.lint.regions import Regions, lowest_place
 from modelrouter.policy.document import Rule
 from modelrouter.policy.positions import Part
 from modelrouter.proof.space import Region
@@ -25,16 +26,43 @@ def unservable(context: LintContext) -> Iterator[Found]:
     """
     regions, space = context.regions, context.regions.requests
     asked = labels_of(space, space.less(regions.known, denied(context)))
-    alone = space.less(asked, labels_of(space, regions.join(context.chats)))
+    alone = unserved(regions, context.chats, asked)
     for label in least_labels(space, alone):
         yield without_models(context, label)
     for capability, mask in context.capable.items():
         if not mask:
             continue
-        served = labels_of(space, regions.join(mask))
-        left = space.less(space.less(asked, served), alone)
-        for label in least_labels(space, left):
-            yield without_capability(context, label, capability, mask, nowhere=not served)
+        nowhere = not regions.any_eligible(mask, regions.known)
+        for label in least_labels(space, unserved(regions, mask, space.less(asked, alone))):
+            yield without_capability(context, label, capability, mask, nowhere=nowhere)
+
+
+def unserved(regions: Regions, mask: int, labels: Region) -> Region:
+    """Return the part of a region of labels that no model of a mask may serve.
+
+    As long as some request of a box may use a model, what that request's box says of labels is
+    taken away; so only as much is worked out as labels can tell apart.
+    """
+    space = regions.requests
+    found: list[int] = []
+    waiting = [*labels]
+    while waiting:
+        box = waiting.pop()
+        served = first_served(regions, regions.kinds(mask), box)
+        if served is None:
+            found.append(box)
+        else:
+            waiting += space.less((box,), labels_of(space, (served[1],)))
+    return tuple(found)
+
+
+def first_served(regions: Regions, kinds: Sequence[int], box: int) -> tuple[int, int] | None:
+    """Return the first kind of models that serves part of a box, and requests it serves."""
+    for kind in kinds:
+        served = regions.served([lowest_place(kind)], (box,))
+        if served is not None:
+            return kind, served
+    return None
 
 
 def denied(context: LintContext) -> Region:
@@ -103,17 +131,7 @@ def served_by_one(context: LintContext) -> Iterator[Found]:
     regions, space = context.regions, context.regions.requests
     if context.chats.bit_count() < 2:  # noqa: PLR2004 - there is nothing to fall back to anyway
         return
-    kinds: dict[int, int] = {}
-    for place in places(context.chats):
-        signature = regions.guard.signature(place)
-        kinds[signature] = kinds.get(signature, 0) | 1 << place
-    once: Region = ()
-    twice: Region = ()
-    for mask in kinds.values():
-        served = labels_of(space, regions.join(mask))
-        twice = space.join(twice, served if mask.bit_count() > 1 else space.meet(once, served))
-        once = space.join(once, served)
-    for label in least_labels(space, space.less(once, twice)):
+    for label in least_labels(space, served_once(regions, context.chats)):
         box = (state_of(space, label),)
         model = context.ids(regions.eligible_within(context.chats, box))
         name = name_of(space, label)
@@ -123,6 +141,31 @@ def served_by_one(context: LintContext) -> Iterator[Found]:
             message=f"one model alone may serve `{name}`: fallback has nowhere to go",
             hint=f"eligible: {listed(model)}",
         )
+
+
+def served_once(regions: Regions, mask: int) -> Region:
+    """Return the labels that just one model of a mask may serve."""
+    space = regions.requests
+    kinds = regions.kinds(mask)
+    found: list[int] = []
+    waiting = [*labels_of(space, regions.known)]
+    while waiting:
+        box = waiting.pop()
+        first = first_served(regions, kinds, box)
+        if first is None:
+            continue
+        served = space.meet((box,), labels_of(space, (first[1],)))
+        waiting += space.less((box,), served)
+        if first[0].bit_count() > 1:
+            continue
+        others = [kind for kind in kinds if kind != first[0]]
+        for part in served:
+            second = first_served(regions, others, part)
+            if second is None:
+                found.append(part)
+            else:
+                waiting += space.less((part,), labels_of(space, (second[1],)))
+    return tuple(found)
 
 
 def deny_from_too_high(context: LintContext) -> Iterator[Found]:

@@ -100,14 +100,13 @@ def unpriced(entry: ModelEntry, users: list[str]) -> Found:
 
 def counting_money(place: int, context: LintContext) -> list[str]:
     """Return the budgets, floors and objectives that need the price of a model."""
-    regions, space, bit = context.regions, context.regions.requests, 1 << place
-    eligible = regions.eligible(place)
+    regions, bit = context.regions, 1 << place
     found = [
         f"budget `{clause.budget.id}`"
         for clause in context.engine.meters
         if clause.unit == "usd"
         and clause.mask & bit
-        and space.touches(eligible, regions.when(clause.budget.when, unknown=True))
+        and regions.any_eligible(bit, regions.when(clause.budget.when, unknown=True))
     ]
     found += [
         f"floor `{rule.id}`"
@@ -115,12 +114,12 @@ def counting_money(place: int, context: LintContext) -> list[str]:
         if rule.set is not None
         and rule.set.max_cost_usd is not None
         and context.mask(rule.models, unknown_matches=True) & bit
-        and space.touches(eligible, regions.when(rule.when, unknown=True))
+        and regions.any_eligible(bit, regions.when(rule.when, unknown=True))
     ]
     found += [
         f"objective `{objective.id}`"
         for objective in context.policy.objectives
         if any(goal.minimise == "cost" for goal in objective.order)
-        and space.touches(eligible, regions.when(objective.when, unknown=False))
+        and regions.any_eligible(bit, regions.when(objective.when, unknown=False))
     ]
     return found

@@ -74,19 +74,18 @@ def values_of(attribute: str, context: LintContext) -> set[str]:
     """Return the values that an attribute has in the catalogue."""
     found: set[str] = set()
     for facts in context.facts:
-        value = getattr(facts, attribute)
-        if isinstance(value, str):
-            found.add(value)
-        elif isinstance(value, frozenset):
-            found.update(str(name) for name in value)
+        value: str | frozenset[str] | None = getattr(facts, attribute)
+        found |= {value} if isinstance(value, str) else value or frozenset()
     return found
 
 
 def ineligible(context: LintContext) -> Iterator[Found]:
     """Yield chat models that the guard leaves for no request (MR209)."""
     inline = {entry.id for entry in context.policy.models}
+    usable = context.chats
+    eligible = context.regions.eligible_within(usable, context.regions.known)
     for place, entry in enumerate(context.models):
-        if not context.chats >> place & 1 or context.regions.eligible(place):
+        if not usable >> place & 1 or eligible >> place & 1:
             continue
         yield Found(
             part=("models", entry.id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from modelrouter.engine.spending import places
@@ -62,19 +62,28 @@ def best_below(rule: Rule, bound: Decimal, task: str, context: LintContext) -> s
     atoms = space.table.by_name["task"].atoms
     place = next(number for number, atom in enumerate(atoms) if atom.value == task)
     asked = space.meet(regions.when(rule.when, unknown=True), (space.only("task", 1 << place),))
+    values = context.engine.table.quality[task].values
+    bound_by = context.mask(rule.models, unknown_matches=True)
+    if regions.any_eligible(passing(values, bound, bound_by, context) & context.chats, asked):
+        return None
     eligible = regions.eligible_within(context.chats, asked)
     if not eligible:
         return None
-    bound_by = context.mask(rule.models, unknown_matches=True)
-    values = context.engine.table.quality[task].values
-    ignored = context.policy.defaults.unknown_quality == "ignore"
-    free = eligible & ~bound_by
-    if any(values[part] is not None or ignored for part in places(free)):
-        return None
     known = [value for part in places(eligible) if (value := values[part]) is not None]
-    if known and max(known) >= bound:
-        return None
     return f"best {max(known)}" if known else "no evidence"
+
+
+def passing(
+    values: Sequence[Decimal | None], bound: Decimal, bound_by: int, context: LintContext
+) -> int:
+    """Return the models that a floor does not remove."""
+    ignored = context.policy.defaults.unknown_quality == "ignore"
+    found = 0
+    for place, value in enumerate(values):
+        free = not bound_by >> place & 1
+        if (free and ignored) if value is None else (free or value >= bound):
+            found |= 1 << place
+    return found
 
 
 def tasks_without_evidence(context: LintContext) -> Iterator[Found]:

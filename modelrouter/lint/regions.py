@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelrouter.engine.spending import places
 from modelrouter.policy.matchers import RequestMatcher
 from modelrouter.proof.conditions import known_requests, when_region
-from modelrouter.proof.guarding import Guardrails, guardrails_of
+from modelrouter.proof.guarding import Guardrails, Question, guardrails_of
 from modelrouter.proof.layout import mentions_of, space_of
 from modelrouter.proof.space import Region, Space, TooHardError
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
     from modelrouter.policy.document import Rule
 
-__all__ = ["STEPS_AT_MOST", "Bounded", "Regions"]
+__all__ = ["STEPS_AT_MOST", "Bounded", "Covered", "Regions", "lowest_place"]
 
 STEPS_AT_MOST = 400_000
 """Boxes one check may look at before its question counts as too hard; about half a second."""
+
+FIELDS_AT_MOST = 500
+"""Categories, facts, tags and the like that a space may have; a box grows with them."""
 
 
 class Bounded(Space):
@@ -65,14 +68,25 @@ class Bounded(Space):
         return any(self.possible(one & two) for one in region for two in other)
 
 
+class Covered(NamedTuple):
+    """Rules that others cover.
+
+    Attributes:
+        rules: Each with the ids of those that cover it.
+        complete: Whether every rule was decided.
+    """
+
+    rules: list[tuple[Rule, list[str]]]
+    complete: bool
+
+
 class Regions:
     """What a policy says of requests, as regions."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine: Engine = engine
-        self.known_eligible: dict[int, Region] = {}
-        self.hard: TooHardError | None = None
-        self.covered: list[tuple[Rule, list[str]]] | None = None  # filled by `shadows`
+        self.questions: dict[int, Question] = {}
+        self.covered: Covered | None = None  # filled by `shadows`
 
     @cached_property
     def requests(self) -> Bounded:
@@ -87,18 +101,28 @@ class Regions:
     def made(self, *, any_model: bool) -> Bounded:
         """Return a space that tells apart all conditions, and the defaults of facts."""
         bundle = self.engine.bundle
+        if len(bundle.scheme.categories) + len(bundle.policy.facts) > FIELDS_AT_MOST:
+            raise TooHardError
         mentions = mentions_of([bundle])
         mentions.whens += [
             RequestMatcher.model_validate({"facts": {name: {"=": [fact.default]}}})
             for name, fact in bundle.policy.facts.items()
             if fact.default is not None
         ]
-        return Bounded(space_of(bundle, mentions, any_model=any_model))
+        space = Bounded(space_of(bundle, mentions, any_model=any_model))
+        if len(space.table.fields) > FIELDS_AT_MOST:
+            raise TooHardError
+        return space
 
     @cached_property
     def guard(self) -> Guardrails:
         """The guard over the space of requests."""
         return guardrails_of(self.requests, self.engine)
+
+    @cached_property
+    def signatures(self) -> tuple[int, ...]:
+        """For each model which clauses of the guard speak of it."""
+        return tuple(self.guard.signature(place) for place in range(len(self.engine.ids)))
 
     @cached_property
     def known(self) -> Region:
@@ -110,39 +134,58 @@ class Regions:
         found = when_region(self.requests, matcher, unknown=unknown, spent=True)
         return tuple(box for box in found if self.requests.possible(box))
 
-    def eligible(self, place: int) -> Region:
-        """Return the known requests for which the guard leaves a model.
+    def question(self, place: int) -> Question:
+        """Return what decides for which known requests the guard leaves a model.
 
         What is unknown only counts against a model, so a model that no known request may use
         is of no use to a request with unknown parts either.
         """
-        signature = self.guard.signature(place)
-        if signature not in self.known_eligible:
-            if self.hard is not None:
-                raise self.hard
-            try:
-                found = self.guard.allowed(place, self.known)
-            except TooHardError as error:
-                self.hard = error
-                raise
-            self.known_eligible[signature] = found
-        return self.known_eligible[signature]
+        signature = self.signatures[place]
+        if signature not in self.questions:
+            self.questions[signature] = self.guard.question(place, self.known)
+        return self.questions[signature]
+
+    def served(self, places_of_models: Sequence[int], within: Region) -> int | None:
+        """Return a box of requests for which the guard leaves all these models, or None.
+
+        The box holds no request for which it does not, and at least one of `within`.
+        """
+        removed: list[int] = []
+        for place in places_of_models:
+            question = self.question(place)
+            within = self.requests.meet(within, question.permitted)
+            removed += question.removed
+        return self.requests.leftover(within, removed)
 
     def eligible_within(self, mask: int, region: Region) -> int:
         """Return the models of a mask that some request of a region may use."""
         found = 0
-        for place in places(mask):
-            if self.requests.touches(self.eligible(place), region):
-                found |= 1 << place
+        for kind in self.kinds(mask):
+            if self.served([lowest_place(kind)], region) is not None:
+                found |= kind
         return found
 
-    def join(self, mask: int) -> Region:
-        """Return the requests for which the guard leaves one of a mask's models."""
-        distinct = {self.guard.signature(place): place for place in places(mask)}
-        return self.requests.join(*(self.eligible(place) for place in distinct.values()))
+    def any_eligible(self, mask: int, region: Region) -> bool:
+        """Whether some request of a region may use some model of a mask."""
+        return any(
+            self.served([lowest_place(kind)], region) is not None for kind in self.kinds(mask)
+        )
+
+    def kinds(self, mask: int) -> list[int]:
+        """Return the models of a mask, those together that the guard does not tell apart."""
+        found: dict[int, int] = {}
+        for place in places(mask):
+            signature = self.signatures[place]
+            found[signature] = found.get(signature, 0) | 1 << place
+        return [*found.values()]
 
     def restart(self) -> None:
         """Let the next check begin with all the work it may do."""
         for space in (self.__dict__.get("requests"), self.__dict__.get("universe")):
             if isinstance(space, Bounded):
                 space.steps = 0
+
+
+def lowest_place(mask: int) -> int:
+    """Return the place of a mask's first model."""
+    return (mask & -mask).bit_length() - 1

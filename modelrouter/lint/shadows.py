@@ -9,12 +9,12 @@ from functools import partial
 from modelrouter.engine.spending import places
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found
-from modelrouter.lint.regions import Bounded
+from modelrouter.lint.regions import Bounded, Covered
 from modelrouter.lint.strictness import Demand, demands_of, satisfies
 from modelrouter.policy.document import Rule
 from modelrouter.proof.conditions import models_region, when_region
 from modelrouter.proof.guarding import effect_region
-from modelrouter.proof.space import Region
+from modelrouter.proof.space import Region, TooHardError
 
 __all__ = ["inert", "redundant", "shadowed"]
 
@@ -43,33 +43,37 @@ def shadowed(context: LintContext) -> Iterator[Found]:
     Later rules are looked at first, and what is shadowed shadows nothing: all that is found
     can be removed together.
     """
-    yield from (
-        Found(
+    found = covered_anywhere(context)
+    for rule, names in found.rules:
+        yield Found(
             part=("rules", rule.id),
             at=("id",),
             message=f"rule `{rule.id}` is shadowed: removing it changes no decision for any model",
             hint=f"already covered by {', '.join(sorted(names))}",
         )
-        for rule, names in covered_anywhere(context)
-    )
+    if not found.complete:
+        raise TooHardError
 
 
 def redundant(context: LintContext) -> Iterator[Found]:
     """Yield rules that matter for other models than the present ones only (MR211)."""
     space = context.regions.requests
-    gone = {rule.id for rule, _ in covered_anywhere(context)}
+    gone = {rule.id for rule, _ in covered_anywhere(context).rules}
     reach = partial(present_reach, context, kinds_of_models(context))
     clauses = [part for part in clauses_of(context, reach, space) if part.rule.id not in gone]
+    found = Covered(rules=[], complete=True)
     for clause in clauses:
-        names = coverers(clause, [part for part in clauses if part is not clause], space)
-        if names:
-            yield Found(
-                part=("rules", clause.rule.id),
-                at=("id",),
-                message=f"rule `{clause.rule.id}` is redundant with the present catalogue "
-                "(it would matter for other models)",
-                hint=f"today covered by {', '.join(sorted(names))}",
-            )
+        found = decided(clause, [part for part in clauses if part is not clause], space, found)
+    for rule, names in found.rules:
+        yield Found(
+            part=("rules", rule.id),
+            at=("id",),
+            message=f"rule `{rule.id}` is redundant with the present catalogue "
+            "(it would matter for other models)",
+            hint=f"today covered by {', '.join(sorted(names))}",
+        )
+    if not found.complete:
+        raise TooHardError
 
 
 def inert(context: LintContext) -> Iterator[Found]:
@@ -149,24 +153,30 @@ def present_reach(context: LintContext, kinds: int, rule: Rule) -> Reach:
     return dict.fromkeys(places(context.affected(rule) & kinds), requests)
 
 
-def covered_anywhere(context: LintContext) -> list[tuple[Rule, list[str]]]:
-    """Return the rules that change nothing for any model, with those that cover each."""
+def covered_anywhere(context: LintContext) -> Covered:
+    """Return the rules that change nothing for any model; the last of the file come first."""
     regions = context.regions
     if regions.covered is None:
         space = regions.universe
-        clauses = clauses_of(context, partial(universal_reach, context, space), space)
-        regions.covered = [*covered(clauses, space)]
+        remaining = clauses_of(context, partial(universal_reach, context, space), space)
+        found = Covered(rules=[], complete=True)
+        for clause in remaining[::-1]:
+            others = [part for part in remaining if part is not clause]
+            before = len(found.rules)
+            found = decided(clause, others, space, found)
+            if len(found.rules) > before:
+                remaining = others
+        regions.covered = found
     return regions.covered
 
 
-def covered(clauses: Sequence[Clause], space: Bounded) -> Iterator[tuple[Rule, list[str]]]:
-    """Yield rules that the remaining ones cover, with the ids of those that do; last first."""
-    remaining = list(clauses)
-    for clause in reversed(clauses):
-        names = coverers(clause, [part for part in remaining if part is not clause], space)
-        if names:
-            remaining.remove(clause)
-            yield clause.rule, names
+def decided(clause: Clause, others: Sequence[Clause], space: Bounded, before: Covered) -> Covered:
+    """Return what is covered, one more rule decided; one that is too hard counts as needed."""
+    try:
+        names = coverers(clause, others, space)
+    except TooHardError:
+        return before._replace(complete=False)
+    return before._replace(rules=[*before.rules, (clause.rule, names)]) if names else before
 
 
 def coverers(clause: Clause, others: Sequence[Clause], space: Bounded) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from modelrouter.policy.catalogue import Catalog
+from modelrouter.policy.catalogue import Catalog, ModelEntry
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.shapes import is_list, is_mapping
 from modelrouter.yamlsource import DataPath, Source
@@ -74,20 +74,29 @@ def positions_of(
         ("runtime", policy.runtime),
     )
     for section, parts in sections:
-        for place, part in enumerate(parts):
-            found[section, part.id] = (source, (section, place))
-    for name in policy.facts:
-        found["facts", name] = (source, ("facts", name))
-    for name in policy.tasks or ():
-        found["tasks", name] = (source, task_path(source, name))
-    for place in range(len(policy.lint.allow)):
-        found["lint", str(place)] = (source, ("lint", "allow", place))
-    for document, holder in ((source, policy), *catalogs):
-        for place, entry in enumerate(holder.models):
-            found["models", entry.id] = (document, ("models", place))
-        for name in holder.sets:
-            found["sets", name] = (document, ("sets", name))
+        found |= {
+            (section, part.id): (source, (section, place)) for place, part in enumerate(parts)
+        }
+    found |= {("facts", name): (source, ("facts", name)) for name in policy.facts}
+    found |= {("tasks", name): (source, task_path(source, name)) for name in policy.tasks or ()}
+    found |= {
+        ("lint", str(place)): (source, ("lint", "allow", place))
+        for place in range(len(policy.lint.allow))
+    }
+    found |= models_and_sets(policy.models, policy.sets, source)
+    for document, catalog in catalogs:
+        found |= models_and_sets(catalog.models, catalog.sets, document)
     return Positions(main=source, parts=found)
+
+
+def models_and_sets(
+    models: Sequence[ModelEntry], sets: Iterable[str], source: Source
+) -> dict[Part, tuple[Source, DataPath]]:
+    """Return where the models and sets of one document stand."""
+    found: dict[Part, tuple[Source, DataPath]] = {
+        ("models", entry.id): (source, ("models", place)) for place, entry in enumerate(models)
+    }
+    return found | {("sets", name): (source, ("sets", name)) for name in sets}
 
 
 def task_path(source: Source, name: str) -> DataPath:
