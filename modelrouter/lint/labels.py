@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from modelrouter.engine.spending import places
 from modelrouter.labels import Label
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found, listed
 from modelrouter.lint.label_states import labels_of, least_labels, name_of, state_of
+from modelrouter.lint.models import misspelling
 from modelrouter.lint.regions import Regions, lowest_place
 from modelrouter.policy.document import Rule
 from modelrouter.policy.positions import Part
@@ -27,8 +27,9 @@ def unservable(context: LintContext) -> Iterator[Found]:
     regions, space = context.regions, context.regions.requests
     asked = labels_of(space, space.less(regions.known, denied(context)))
     alone = unserved(regions, context.chats, asked)
+    idle = 0 if regions.any_eligible(context.chats, regions.known) else context.chats
     for label in least_labels(space, alone):
-        yield without_models(context, label)
+        yield without_models(context, label, idle)
     for capability, mask in context.capable.items():
         if not mask:
             continue
@@ -76,18 +77,16 @@ def denied(context: LintContext) -> Region:
     return space.join(*wholly)
 
 
-def without_models(context: LintContext, label: Label) -> Found:
-    """Return the finding on a label that no model may serve."""
+def without_models(context: LintContext, label: Label, idle: int) -> Found:
+    """Return the finding on a label that no model may serve; `idle` ones serve no label."""
     space = context.regions.requests
     name = name_of(space, label)
     broken = selecting_nothing(context, label)
-    lowest = label == space.coherence.scheme.label()
     explained: list[Part] = [("rules", rule.id) for rule in broken]
-    if lowest:  # then no model serves anything
-        explained += [("models", context.models[place].id) for place in places(context.chats)]
+    explained += [("models", name) for name in context.ids(idle)]
     hint = f"permit a model for it, or forbid `{name}` with `models: all` if that is meant"
     if broken:
-        hint = f"no model is selected by {', '.join(rule.id for rule in broken)}"
+        hint = "; ".join(why_nothing(rule, context) for rule in broken)
     return Found(
         part=("labels", name),
         stands=RULES,
@@ -95,6 +94,12 @@ def without_models(context: LintContext, label: Label) -> Found:
         hint=hint,
         explains=tuple(explained),
     )
+
+
+def why_nothing(rule: Rule, context: LintContext) -> str:
+    """Return that a rule selects no model, with the name that is perhaps misspelt."""
+    typo = None if rule.models is None else misspelling(rule.models, context)
+    return f"`{rule.id}` selects no model" + (f": {typo}" if typo else "")
 
 
 def selecting_nothing(context: LintContext, label: Label) -> Sequence[Rule]:

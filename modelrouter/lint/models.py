@@ -10,7 +10,7 @@ from modelrouter.lint.finding import Found
 from modelrouter.lint.spelling import closest
 from modelrouter.policy.matchers import ModelMatcher, StringMatch
 
-__all__ = ["ineligible", "retiring", "selecting_nothing"]
+__all__ = ["ineligible", "misspelling", "retiring", "selecting_nothing"]
 
 NOTICE = datetime.timedelta(days=30)
 """How long before it retires a model is spoken of."""

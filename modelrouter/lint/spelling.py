@@ -14,7 +14,7 @@ __all__ = ["closest", "misspelt"]
 
 CLOSE = 0.8
 NAMES_COMPARED = 1000
-DIGITS = re.compile(r"[0-9]+")
+NUMBERS = re.compile(r"[-._/@ ]?[0-9]+")
 LAST_PART = re.compile(r"[-._/@ ]")
 
 
@@ -39,7 +39,7 @@ def misspelt(name: str, known: Collection[str]) -> str | None:
 
 def numbered(one: str, other: str) -> bool:
     """Whether two names are members of one series: `eu-west-1` and `eu-west-2`, `a` and `b`."""
-    if DIGITS.sub("0", one) == DIGITS.sub("0", other):
+    if NUMBERS.sub("", one) == NUMBERS.sub("", other):
         return True
     first, second = LAST_PART.split(one), LAST_PART.split(other)
     return first[:-1] == second[:-1] and len(first[-1]) == len(second[-1]) == 1
