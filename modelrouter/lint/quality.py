@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
@@ -10,12 +9,11 @@ from modelrouter.engine.spending import places
 from modelrouter.engine.truth import TRUE, string_match
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found
+from modelrouter.lint.spelling import closest
 from modelrouter.policy.document import Rule
 from modelrouter.policy.positions import Part
 
 __all__ = ["misspelt_evidence", "tasks_without_evidence", "tasks_without_floor", "unreachable"]
-
-CLOSE = 0.8
 
 
 def unreachable(context: LintContext) -> Iterator[Found]:
@@ -146,8 +144,7 @@ def meant_task(name: str, tasks: Iterable[str], own: Iterable[str]) -> str | Non
     if name == "*" or name in {*tasks}:
         return None
     missing = [task for task in tasks if task not in {*own}]
-    close = difflib.get_close_matches(name, missing, n=1, cutoff=CLOSE)
-    return close[0] if close else None
+    return closest(name, missing)
 
 
 def misspellings(context: LintContext, task: str) -> dict[Part, str]:

@@ -10,38 +10,53 @@ import difflib
 import re
 from collections.abc import Collection
 
-__all__ = ["closest", "misspelt"]
+__all__ = ["closest"]
 
-CLOSE = 0.8
+SIMILAR = 0.9
+WORTH_A_LOOK = 0.6
+SHORTEST = 4
 NAMES_COMPARED = 1000
 NUMBERS = re.compile(r"[-._/@ ]?[0-9]+")
-LAST_PART = re.compile(r"[-._/@ ]")
+SEPARATORS = re.compile(r"[-._/@ ]")
 
 
 def closest(name: str, known: Collection[str]) -> str | None:
-    """Return the one known name that `name` resembles most, or None if none or several do."""
+    """Return the one known name that `name` most likely stands for, or None.
+
+    None if several resemble it as much, or if the two are members of one series.
+    """
     folded = {other.casefold(): other for other in sorted(known)[:NAMES_COMPARED]}
-    close = difflib.get_close_matches(name.casefold(), folded, n=2, cutoff=CLOSE)
-    if not close:
+    wanted = name.casefold()
+    close = difflib.get_close_matches(wanted, folded, n=2, cutoff=WORTH_A_LOOK)
+    likely = [other for other in close if resembles(wanted, other)]
+    if not likely or (len(likely) > 1 and alike(wanted, *likely)):
         return None
-    ratios = [difflib.SequenceMatcher(None, other, name.casefold()).ratio() for other in close]
-    if len(close) > 1 and ratios[0] <= ratios[1]:
-        return None
-    found = folded[close[0]]
-    return None if numbered(name, found) else found
+    return folded[likely[0]]
 
 
-def misspelt(name: str, known: Collection[str]) -> str | None:
-    """Return the one known name that is a single slip away from `name`, or None."""
-    found = closest(name, known)
-    return found if found is not None and one_slip(name.casefold(), found.casefold()) else None
+def resembles(one: str, other: str) -> bool:
+    """Whether one name may be the other misspelt."""
+    if in_series(one, other):
+        return False
+    slip = min(len(one), len(other)) >= SHORTEST and one_slip(one, other)
+    return slip or ratio(one, other) >= SIMILAR
 
 
-def numbered(one: str, other: str) -> bool:
+def alike(name: str, first: str, second: str) -> bool:
+    """Whether two names resemble a third as much as each other."""
+    return ratio(name, first) <= ratio(name, second)
+
+
+def ratio(one: str, other: str) -> float:
+    """Return how much two names have in common, 0 to 1, as `get_close_matches` sees it."""
+    return difflib.SequenceMatcher(None, other, one).ratio()
+
+
+def in_series(one: str, other: str) -> bool:
     """Whether two names are members of one series: `eu-west-1` and `eu-west-2`, `a` and `b`."""
     if NUMBERS.sub("", one) == NUMBERS.sub("", other):
-        return True
-    first, second = LAST_PART.split(one), LAST_PART.split(other)
+        return one != other
+    first, second = SEPARATORS.split(one), SEPARATORS.split(other)
     return first[:-1] == second[:-1] and len(first[-1]) == len(second[-1]) == 1
 
 
@@ -52,6 +67,4 @@ def one_slip(one: str, other: str) -> bool:
         start += 1
     first, second = one[start:], other[start:]
     swapped = first[1:2] + first[:1] + first[2:]
-    return (
-        second in {first[1:], swapped} or first[1:] in {second, second[1:]} or (first == second[1:])
-    )
+    return first[1:] in {second, second[1:]} or second in {swapped, first} or first == second[1:]

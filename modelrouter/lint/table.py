@@ -16,7 +16,7 @@ from modelrouter.lint.finding import Found
 
 __all__ = ["ACCEPTABLE_FROM", "CHECKS", "PEDANTIC", "Check"]
 
-ACCEPTABLE_FROM = "MR200"
+ACCEPTABLE_FROM = "MR2"
 """From here on a code speaks of what a policy says, and its owner may accept it."""
 
 
