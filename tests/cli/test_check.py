@@ -112,11 +112,15 @@ def test_github_gets_a_command_for_each_finding_and_nothing_else_on_stdout(tmp_p
     assert done.code == 1
     shown = str(tmp_path / "100%25%2Ca%3Ab.yaml")
     assert done.out.splitlines() == [
-        f"::error file={shown},line=4,col=8,title=MR203::no model can serve `restricted`"
-        "%0Ahint: `a` selects no model",
-        f"::warning file={shown},line=5,col=9,title=MR208::no model has evidence of quality for "
-        "task `chat`: every call for it is denied%0Ahint: give some model `quality: {chat: …}`, "
-        'or `"*"` for every task',
+        (
+            f"::error file={shown},line=4,col=8,title=MR203::no model can serve `restricted`"
+            "%0Ahint: `a` selects no model"
+        ),
+        (
+            f"::warning file={shown},line=5,col=9,title=MR208::no model has evidence of "
+            "quality for task `chat`: every call for it is denied%0Ahint: give some model "
+            '`quality: {chat: …}`, or `"*"` for every task'
+        ),
     ]
     assert TIME.sub("", done.err) == f"{file}: 1 error, 1 warning, 0 notes\n"
 

@@ -21,12 +21,12 @@ Row = tuple[str, str | None]
 def expected() -> dict[str, list[Row]]:
     """Return head and hint of each finding that must come out, by file."""
     found: dict[str, list[Row]] = {}
+    file = ""
     for line in (DATA / "expected.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         if line.startswith("    hint: "):
-            head, _ = found[file][-1]
-            found[file][-1] = (head, line.removeprefix("    hint: "))
+            found[file][-1] = (found[file][-1][0], line.removeprefix("    hint: "))
             continue
         file = line.partition(":")[0]
         found.setdefault(file, []).append((line, None))

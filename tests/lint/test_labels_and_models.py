@@ -37,15 +37,15 @@ def models(*entries: str) -> str:
             "MR207 confidential+legal"]),
         # some fact lets one through
         ((
-            "{id: a, effect: forbid, when: {categories: phi, facts: {plan: free}}, "
-            "models: {hosting: self_hosted}}",
+            ("{id: a, effect: forbid, when: {categories: phi, facts: {plan: free}}, "
+            "models: {hosting: self_hosted}}"),
         ), []),
         # every value of the fact shuts it
         ((
-            "{id: a, effect: forbid, when: {categories: phi, facts: {plan: free}}, "
-            "models: {hosting: self_hosted}}",
-            "{id: b, effect: forbid, when: {categories: phi, facts: {plan: pro}}, "
-            "models: {weights: open}}",
+            ("{id: a, effect: forbid, when: {categories: phi, facts: {plan: free}}, "
+            "models: {hosting: self_hosted}}"),
+            ("{id: b, effect: forbid, when: {categories: phi, facts: {plan: pro}}, "
+            "models: {weights: open}}"),
         ), ["MR203 restricted+phi"]),
         # whoever forbids every model means it
         (("{id: a, effect: forbid, when: {categories: phi}, models: all}",), []),
@@ -53,8 +53,8 @@ def models(*entries: str) -> str:
         (("{id: a, effect: forbid, when: {categories: phi, facts: {plan: free}}}",), []),
         ((
             "{id: a, effect: forbid, when: {categories: phi, facts: {plan: free}}}",
-            "{id: b, effect: forbid, when: {categories: phi, facts: {plan: pro}}, "
-            "models: {hosting: self_hosted}}",
+            ("{id: b, effect: forbid, when: {categories: phi, facts: {plan: pro}}, "
+            "models: {hosting: self_hosted}}"),
         ), ["MR203 restricted+phi"]),
         # what an advisory rule says is no denial
         (("{id: a, effect: forbid, strength: advisory, when: {categories: phi}}",), []),
@@ -116,8 +116,14 @@ def test_a_single_model_has_nowhere_to_fall_back_to_only_if_there_are_others() -
     assert codes("-", wide, models=two) == []
     # One of two for each value of a fact still makes two for the label.
     rules = (
-        "{id: a, effect: forbid, when: {categories: pii, facts: {plan: free}}, models: {id: home/one}}",
-        "{id: b, effect: forbid, when: {categories: pii, facts: {plan: pro}}, models: {id: vendor/one}}",
+        (
+            "{id: a, effect: forbid, when: {level: internal, facts: {plan: free}}, "
+            "models: {id: home/one}}"
+        ),
+        (
+            "{id: b, effect: forbid, when: {level: internal, facts: {plan: pro}}, "
+            "models: {id: vendor/one}}"
+        ),
     )
     assert codes("-", wide.replace("id: a", "id: c"), *rules, models=two) == []
 
@@ -144,7 +150,7 @@ def test_a_model_for_no_request_is_found(rule: str, found: list[str]) -> None:
     ("rule", "found"),
     [
         ("{id: a, effect: forbid, models: {operator: nobody}}", ["MR205 a"]),
-        ("{id: a, effect: floor, models: {operator: nobody}, set: {min_quality: 0.9}}", ["MR205 a"]),
+        ("{id: a, effect: floor, models: {operator: nobody}, set: {min_quality: 1}}", ["MR205 a"]),
         ("{id: a, effect: obligate, models: {tags: fast}, do: {trace: none}}", ["MR205 a"]),
         ("{id: a, effect: permit, when: {level: restricted}, models: {region: mars}}", ["MR205 a"]),
         ("{id: a, effect: forbid, models: {operator: [nobody, vendor]}}", ["MR209 vendor/one"]),

@@ -38,14 +38,14 @@ from tests.lint.snippets import PERMIT, codes, findings
         }, ["MR203 public+vision"]),
         # an impossible condition is not also shadowed, redundant, inert or without a reason
         ("impossible", {"rules": (
-            "{id: a, effect: permit, when: {level: internal, categories: phi}, "
-            "models: {operator: nobody}}",
+            ("{id: a, effect: permit, when: {level: internal, categories: phi}, "
+            "models: {operator: nobody}}"),
         )}, ["MR202 a"]),
         # the default deny is too high: not one more finding for each permit below it
         ("default deny", {
             "labels": "{categories: {pii: {at_least: confidential}}}",
-            "rules": (PERMIT, "{id: b, effect: permit, when: {categories: pii, "
-                      "level: confidential}, models: {weights: open}}"),
+            "rules": (PERMIT, ("{id: b, effect: permit, when: {categories: pii, "
+                      "level: confidential}, models: {weights: open}}")),
         }, ["MR301 default_deny_from"]),
         # a retired model is not also never eligible, or unpriced
         ("retired", {
@@ -86,9 +86,9 @@ def test_what_a_check_yields_to_is_a_check() -> None:
 
 def test_no_two_checks_yield_to_each_other() -> None:
     yields = {row.code: row.yields_to for row in CHECKS}
-    for start in yields:
+    for start, first in yields.items():
         reached: set[str] = set()
-        waiting = [*yields[start]]
+        waiting = [*first]
         while waiting:
             code = waiting.pop()
             assert code != start

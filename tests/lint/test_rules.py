@@ -42,8 +42,7 @@ CLOSED = "{id: closed, effect: forbid, when: {categories: phi}, models: {weights
         # what others cover today only: another closed model might run in the house
         ((PII, CLOSED), ["MR211 closed"]),
         # not covered by anything
-        ((PII.replace("pii", "phi"), PII.replace("phi", "pii").replace("vendor_api", "private_cloud")),
-         ["MR205 pii"]),
+        ((PII.replace("pii", "phi"), PII.replace("vendor_api", "private_cloud")), ["MR205 pii"]),
         ((PII,), []),
     ],
 )  # fmt: skip
@@ -146,13 +145,13 @@ def test_two_obligations_together_cover_a_third() -> None:
          ["MR211 a", "MR211 inside"]),
         ("{id: a, effect: permit, when: {categories: phi}, models: {hosting: self_hosted}}",
          ["MR201 a"]),
-        ("{id: a, effect: permit, when: {level: {at_least: internal}}, "
-         "models: {hosting: self_hosted, region: eu-west}}", ["MR201 a"]),
+        (("{id: a, effect: permit, when: {level: {at_least: internal}}, "
+         "models: {hosting: self_hosted, region: eu-west}}"), ["MR201 a"]),
         ("{id: a, effect: permit, when: {level: restricted}, models: {weights: closed}}", []),
         # inert, and nothing else
         ("{id: a, effect: permit, when: {level: internal}, models: all}", ["MR212 a"]),
-        ("{id: a, effect: permit, when: {level: {at_most: confidential}}, "
-         "models: {hosting: self_hosted}}", ["MR212 a"]),
+        (("{id: a, effect: permit, when: {level: {at_most: confidential}}, "
+         "models: {hosting: self_hosted}}"), ["MR212 a"]),
         ("{id: a, effect: permit, when: {categories: pii}, models: {weights: closed}}", []),
     ],
 )  # fmt: skip
@@ -220,7 +219,8 @@ def test_what_the_loader_finds_impossible_is_found_once() -> None:
         ("{id: a, effect: obligate, when: {facts: {urgent: true}}, do: {trace: none}}",
          ["MR302 a"]),
         # nobody escapes what every value meets
-        ("{id: a, effect: forbid, when: {facts: {urgent: [true, false]}}, models: {id: vendor/one}}",
+        (("{id: a, effect: forbid, when: {facts: {urgent: [true, false]}}, "
+          "models: {weights: closed}}"),
          ["MR209 vendor/one"]),
         # a fact that the host states
         ("{id: a, effect: permit, when: {level: restricted, facts: {plan: pro}}, models: all}", []),
@@ -304,10 +304,10 @@ def test_defaults_of_every_type_are_compared_with_every_other_value(
         ("effect: floor, set: {min_quality: 0.5}, expires: '2026-11-22'", ["MR502 a"]),
         ("effect: floor, set: {min_quality: 0.5}, expires: '2026-11-23'", []),
         # a permit that has lapsed is nothing but that
-        ("effect: permit, when: {level: internal}, models: {operator: nobody}, "
-         "expires: '2026-11-22'", ["MR502 a"]),
-        ("effect: permit, when: {level: restricted, facts: {urgent: true}}, models: all, "
-         "expires: '2026-11-22'", ["MR502 a"]),
+        (("effect: permit, when: {level: internal}, models: {operator: nobody}, "
+         "expires: '2026-11-22'"), ["MR502 a"]),
+        (("effect: permit, when: {level: restricted, facts: {urgent: true}}, models: all, "
+         "expires: '2026-11-22'"), ["MR502 a"]),
     ],
 )  # fmt: skip
 def test_a_rule_does_not_outlive_its_last_day_unnoticed(rule: str, found: list[str]) -> None:

@@ -29,7 +29,7 @@ REGIONS = {"eu-west", "eu-central", "us-east"}
         ("gpt-5", {"gpt-4"}, None),
         # too short to tell, or nothing alike
         ("us", {"eu"}, None),
-        ("eu", {"eus"}, "eus"),
+        ("eu", {"eus"}, None),
         ("mars", REGIONS, None),
         # two that are as close
         ("vendorx", {"vendory", "vendorz"}, None),
