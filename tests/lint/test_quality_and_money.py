@@ -295,7 +295,7 @@ def test_the_reason_of_a_hard_rule_is_asked_for_on_request() -> None:
     soft = "{id: b, effect: floor, set: {min_quality: 0.6}, strength: soft}"
     advisory = "{id: c, effect: forbid, models: {weights: open}, strength: advisory}"
     assert report(reasoned, soft, advisory).problems == ()
-    asked = report(reasoned, soft, advisory, pedantic=True).problems
+    asked = report(reasoned, soft, advisory, pedantic="yes").problems
     assert [(part.code, part.about, part.severity) for part in asked] == [
         ("MR501", "inside", "warning")
     ]

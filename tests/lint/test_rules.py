@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
 
 from tests.lint.snippets import codes, findings
@@ -316,5 +314,5 @@ def test_a_rule_does_not_outlive_its_last_day_unnoticed(rule: str, found: list[s
 
 def test_the_day_decides() -> None:
     rule = "{id: a, effect: floor, set: {min_quality: 0.5}, expires: '2026-12-31'}"
-    assert codes(rule, at=datetime.date(2026, 12, 31)) == []
-    assert codes(rule, at=datetime.date(2027, 1, 1)) == ["MR502 a"]
+    assert codes(rule, at="2026-12-31") == []
+    assert codes(rule, at="2027-01-01") == ["MR502 a"]
