@@ -177,6 +177,12 @@ def test_a_budget_limits_something_and_leaves_something(
     assert codes(*rules, budgets=f"[{{{budget}}}]") == found
 
 
+def test_a_budget_for_embeddings_alone_is_left_alone() -> None:
+    models = catalogue("quality: 0.8", "quality: 0.8", "role: embed")
+    budget = f"{BUDGET}, limit_usd: 0, models: {{weights: closed}}, degrade_to: {{id: home/one}}"
+    assert codes(models=models, budgets=f"[{{{budget}}}]") == []
+
+
 ORDER = "order: [{minimise: cost}]"
 
 

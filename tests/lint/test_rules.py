@@ -184,6 +184,26 @@ def test_a_condition_on_an_impossible_label_can_never_match(when: str, hint: str
     ]
 
 
+@pytest.mark.parametrize(
+    ("task", "hint"),
+    [
+        ("", "its level and its categories exclude each other"),
+        (", task: chat", "its task, level and categories exclude each other"),
+    ],
+)
+def test_a_contradiction_of_several_parts_is_said_to_be_one(task: str, hint: str) -> None:
+    labels = """
+        categories:
+          card: {at_least: restricted}
+          draft: {at_least: internal, includes: note}
+          note: {at_least: internal}
+    """
+    when = f"{{level: internal, categories: {{any: [card, draft], none: note}}{task}}}"
+    rule = f"{{id: a, effect: forbid, when: {when}, models: {{weights: closed}}}}"
+    found = findings(rule, labels=labels, tasks="[chat]")
+    assert [(part.code, part.hint) for part in found if part.code != "MR210"] == [("MR202", hint)]
+
+
 def test_conditions_of_every_section_are_looked_at() -> None:
     when = "when: {level: public, categories: phi}"
     found = codes(
@@ -310,6 +330,13 @@ def test_defaults_of_every_type_are_compared_with_every_other_value(
 )  # fmt: skip
 def test_a_rule_does_not_outlive_its_last_day_unnoticed(rule: str, found: list[str]) -> None:
     assert codes(f"{{id: a, {rule}}}") == found
+
+
+def test_nothing_else_is_said_of_a_lapsed_permit() -> None:
+    when = "when: {level: internal, categories: phi}"
+    assert codes(f"{{id: a, effect: permit, {when}, models: all, expires: '2026-11-22'}}") == [
+        "MR502 a"
+    ]
 
 
 def test_the_day_decides() -> None:
