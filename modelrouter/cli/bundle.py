@@ -139,7 +139,7 @@ def verify_bundle(arguments: argparse.Namespace) -> int:
         arguments.file, keys=arguments.key, after=arguments.after, policy=arguments.policy
     )
     if arguments.json:
-        out_json(as_json(found.manifest) | {"verified": True, "signers": [*found.signers]})
+        out_json(as_json(found.manifest, verified=True, signers=found.signers))
         return FINE
     out(f"{arguments.file}: verified")
     describe(found.manifest)
@@ -153,7 +153,7 @@ def show_bundle(arguments: argparse.Namespace) -> int:
     found = peek(read_bundle(arguments.file))
     warning = "NOTHING WAS VERIFIED: anybody could have written this"
     if arguments.json:
-        out_json(as_json(found.manifest) | {"verified": False, "names_signers": [*found.named]})
+        out_json(as_json(found.manifest, verified=False, signers=found.named))
         note(warning)
         return FINE
     out(f"{arguments.file}: {warning}")
@@ -198,8 +198,8 @@ def describe(manifest: Manifest) -> None:
         out(f"  {part.sha256}  {part.size:>7}  {part.name}{main}")
 
 
-def as_json(manifest: Manifest) -> dict[str, Json]:
-    """Return a manifest as `--json` prints it."""
+def as_json(manifest: Manifest, *, verified: bool, signers: tuple[str, ...]) -> dict[str, Json]:
+    """Return a manifest as `--json` prints it; unverified signers are only names."""
     files: list[Json] = [
         {"name": part.name, "sha256": part.sha256, "size": part.size} for part in manifest.files
     ]
@@ -212,6 +212,8 @@ def as_json(manifest: Manifest) -> dict[str, Json]:
         "digest": manifest.digest,
         "main": manifest.main,
         "files": files,
+        "verified": verified,
+        "signers": [*signers],
     }
 
 

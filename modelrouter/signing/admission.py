@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Required, TypedDict
 
@@ -72,7 +72,7 @@ def admission(
     after: int | None = None,
     policy: str | None = None,
     **options: Unpack[RouterOptions],
-) -> Iterator[tuple[Bundle, RouterOptions]]:
+) -> Generator[tuple[Bundle, RouterOptions]]:
     """Yield the policy of a bundle, and remember its serial if the block ends without an error.
 
     A release that no router could be built for does not count: the one before it may be used.

@@ -92,7 +92,7 @@ def pack(
         raise ConfigurationError(f"a serial lies between 1 and {LARGEST_SERIAL}")
     if not private_keys:
         raise ConfigurationError("no private key is given", hint="who signs?")
-    bundle = load(path)
+    bundle = load(os.fspath(path))
     main, files = documents(Path(path), bundle)
     # Loaded again from the bytes that are signed: what was read before may have changed since.
     held = load_files(files, main=main, shown=os.fspath(path))

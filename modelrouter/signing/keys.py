@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ def read_key(source: str | os.PathLike[str]) -> bytes:
 def need_cryptography() -> None:
     """Say how to get `cryptography` where it is missing."""
     try:
-        import cryptography  # noqa: F401, PLC0415 - optional
+        importlib.import_module("cryptography")
     except ImportError:
         raise ConfigurationError(
             "signed bundles need the package `cryptography`",

@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
@@ -99,7 +99,7 @@ def recorded(file: Path) -> Accepted | None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Generator[None]:
     """Keep every other process and thread out, as long as the block runs.
 
     The lock is on a file of its own: the serial file is replaced, and a lock would stay with
