@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import logging
 import os
 import secrets
@@ -41,21 +40,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from modelrouter.policy.bundle import Bundle
+    from modelrouter.signing import BundleOptions
 
 __all__ = ["Router"]
-
-
-@functools.cache
-def default_provider() -> Provider:
-    """Return the provider that reaches every vendor; routers share its connections.
-
-    It keeps nothing of a call. One of its own for each router would leave connections to
-    the garbage collector whenever a router is dropped.
-    """
-    from modelrouter.litellm_provider import LiteLLMProvider  # noqa: PLC0415 - only to send
-
-    return LiteLLMProvider()
-
 
 LOG = logging.getLogger("modelrouter")
 DAYS_KEPT = 4
@@ -111,9 +98,12 @@ class Router:
         self._engines: dict[datetime.date, Engine] = {}
         self._clock: Clock = clock or Clock()
         self._receive: Callable[[Receipt], None] | None = receipts
-        carrier = provider if provider is not None else default_provider()
+        if provider is None:
+            from modelrouter.litellm_provider import default_provider  # noqa: PLC0415 - only here
+
+            provider = default_provider()
         shared = World(
-            provider=carrier,
+            provider=provider,
             pace=AsyncPace(),
             ledger=budgets
             if budgets is not None
@@ -126,7 +116,7 @@ class Router:
                 endpoints=endpoints or {},
                 trusted_hosts=trusted_hosts,
                 has_credentials=credentials is not None,
-                provider=carrier,
+                provider=provider,
             )
             if sends
             else {},
@@ -185,6 +175,14 @@ class Router:
             tracer_provider=tracer_provider,
             clock=clock,
         )
+
+    @classmethod
+    def from_bundle(cls, path: str | os.PathLike[str], **options: Unpack[BundleOptions]) -> Router:
+        """Return a router for the signed bundle at `path`; see `BundleOptions`."""
+        from modelrouter.signing import admission  # noqa: PLC0415 - as in `from_policy`
+
+        with admission(path, **options) as (bundle, rest):
+            return cls(bundle, **rest)
 
     @property
     def policy_digest(self) -> str:
