@@ -79,6 +79,12 @@ def route_attributes(decision: Decision) -> dict[str, AttributeValue]:
     }
     if decision.deny_stage is not None:
         found["modelrouter.decision.deny_stage"] = decision.deny_stage
+    if decision.advisory:
+        found["modelrouter.decision.advisory"] = list(decision.advisory)
+    if decision.rollout is not None:
+        found["modelrouter.rollout.objective"] = decision.rollout.objective
+        found["modelrouter.rollout.model"] = decision.rollout.model
+        found["modelrouter.rollout.inside"] = decision.rollout.inside
     if decision.objective is not None:
         found["modelrouter.decision.objective"] = decision.objective
     return found

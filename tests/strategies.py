@@ -645,6 +645,8 @@ def _objectives(world: World) -> list[Json]:
             if tolerance := dice.pick((None, *tolerances)):
                 order[-1]["within"] = tolerance
         objectives.append({"id": f"objective-{number}", "order": order})
+    for objective in objectives:
+        _roll_out(world, objective)
     for objective in objectives[:-1] if not dice.chance(8) else objectives:
         spent = dice.pick((*[None] * 6, 0.5, 0.8, 1))
         if world.budget_ids and spent:
@@ -653,6 +655,15 @@ def _objectives(world: World) -> list[Json]:
         else:
             objective["when"] = _when(world)
     return objectives
+
+
+def _roll_out(world: World, objective: Json) -> None:
+    dice = world.dice
+    chats = [m["id"] for m in world.catalogue if m.get("role", "chat") == "chat"]
+    rolled, model, share = dice.picks(_odds(40), chats, (0.5, 0.5, 0.5, 0.25, 0.75, 0.1, 0, 1))
+    if rolled and world.facts:
+        key = dice.short(dice.some(list(world.facts), most=3))
+        objective["rollout"] = {"model": model, "share": share, "key": key}
 
 
 # -- request and case ---------------------------------------------------------
