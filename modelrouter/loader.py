@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from modelrouter.errors import PolicyError, Problem
@@ -28,6 +29,7 @@ from modelrouter.policy.model_checks import (
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.suite_checks import check_properties, check_tests
 from modelrouter.policy.vocabulary import Vocabulary, vocabulary_of
+from modelrouter.shadow_files import shadow_of
 from modelrouter.yamlsource import Source, read_file, read_text
 
 __all__ = ["Inspection", "inspect", "load", "load_text"]
@@ -78,9 +80,14 @@ def load_text(text: str, *, file: str = "policy.yaml") -> Bundle:
     return bundle
 
 
-def inspect(path: str | Path) -> Inspection:
-    """Return the policy at `path`, or why it does not load, with every problem found."""
-    reading = Reading(shown=str(path))
+def inspect(path: str | Path, *, shadows: bool = True) -> Inspection:
+    """Return the policy at `path`, or why it does not load, with every problem found.
+
+    Args:
+        path: A policy file, or a folder with one.
+        shadows: Whether the policy under its `shadow` is read too.
+    """
+    reading = Reading(shown=str(path), shadows=shadows)
     main = reading.find_policy(Path(path))
     bundle = None if main is None else reading.bundle(main[0], folder=main[1].parent)
     if main is not None:
@@ -99,9 +106,11 @@ class Reading:
         shown: The path as the caller gave it.
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
+        shadows: Whether a shadow policy is read too.
     """
 
     shown: str
+    shadows: bool = True
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
 
@@ -177,6 +186,8 @@ class Reading:
         words = vocabulary_of(policy, models, sets)
         self.check(policy, source, found, words)
         tests, properties = self.suites(source, folder, words)
+        name = policy.shadow if self.shadows else None
+        shadow = shadow_of(name, source, folder, self.findings, partial(inspect, shadows=False))
         if self.findings.failed:
             return None
         return Bundle(
@@ -191,6 +202,7 @@ class Reading:
             places=places_of(policy, source),
             problems=self.findings.ordered(),
             digest=digest_of(policy, catalogs, tests, properties),
+            shadow=shadow,
         )
 
     def check(

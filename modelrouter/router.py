@@ -30,6 +30,7 @@ from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
+from modelrouter.shadowing import Shadow
 from modelrouter.streams import AsyncStream, Stream, stop_abandoned
 from modelrouter.values import FactValue
 from modelrouter.wiring import Credentials, check_arguments, key_reader, targets_of
@@ -47,11 +48,8 @@ __all__ = ["Router"]
 
 @functools.cache
 def default_provider() -> Provider:
-    """Return the provider that reaches every vendor; routers share its connections.
-
-    It keeps nothing of a call. One of its own for each router would leave connections to
-    the garbage collector whenever a router is dropped.
-    """
+    """Return the provider that reaches every vendor; routers share its connections."""
+    # One for each router would leave connections to the garbage collector.
     from modelrouter.litellm_provider import LiteLLMProvider  # noqa: PLC0415 - only to send
 
     return LiteLLMProvider()
@@ -81,6 +79,7 @@ class Router:
         approve: Called where the policy asks for approval; returns whether it is given.
         receipts: Takes the receipt of every call, denied and failed ones included.
         receipt_key: Key of the content hash in receipts; random by default.
+        shadow: A policy decided beside every call, in place of the one the policy names.
         tracer_provider: OpenTelemetry tracer provider; the global one by default.
         clock: The time; for tests.
 
@@ -102,6 +101,7 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -138,6 +138,7 @@ class Router:
             warm=threading.Event(),
             clock=self._clock,
             secret=receipt_key or secrets.token_bytes(32),
+            shadow=Shadow(shadow),
         )
         self._async: World = shared
         self._sync: World = shared.paced(BlockingPace())
@@ -157,6 +158,7 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> Router:
@@ -182,6 +184,7 @@ class Router:
             approve=approve,
             receipts=receipts,
             receipt_key=receipt_key,
+            shadow=shadow,
             tracer_provider=tracer_provider,
             clock=clock,
         )
@@ -213,10 +216,7 @@ class Router:
         return await self._complete(self._async, self._prepare(messages, call))
 
     def stream(self, messages: Messages, **call: Unpack[CallArguments]) -> Stream:
-        """Decide now, and return the answer piece by piece; see `completion`.
-
-        Nothing is sent before the first piece is asked for.
-        """
+        """Decide now, and return the answer piece by piece, sent for when the first is wanted."""
         return Stream(step(self._begin(self._sync, self._prepare(messages, call))))
 
     def astream(self, messages: Messages, **call: Unpack[CallArguments]) -> AsyncStream:

@@ -397,7 +397,7 @@ def in_share(case: Case, objective: Json) -> bool:
             written.append(("b", str(value).lower().encode()))
         elif isinstance(value, int):
             sign = "-" if value < 0 else ""
-            written.append(("i", (sign + hex(abs(value))[2:]).encode()))
+            written.append(("i", (sign + f"{abs(value):x}").encode()))
         else:
             written.append(("s", value.encode()))
     digest = hashlib.sha256()
