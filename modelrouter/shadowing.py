@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Shadow", "ShadowDifference"]
 
 DAYS_KEPT = 4
+VALUE_OF_FACT = "unknown value of fact "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,8 @@ class ShadowDifference:
         if self.outcome == "deny":
             return f"shadow `{self.policy}` would deny at {self.deny_stage}{by}"
         asked = ", ".join(f"{name}={part}" for name, part in self.obligations.as_json().items())
-        return f"shadow `{self.policy}` would choose `{self.model}` [{asked}]{by}"
+        what = f"`{self.model}` [{asked}]" if asked else f"`{self.model}`"
+        return f"shadow `{self.policy}` would choose {what}{by}"
 
     def as_json(self) -> dict[str, Json]:
         """Return the difference as JSON values."""
@@ -189,7 +191,6 @@ def difference(real: Decision, shadow: Decision) -> ShadowDifference | None:
 
 def speaks_of(error: CallError) -> str:
     """Return what an error says, without the value of a fact: that is not ours to repeat."""
-    before, _, rest = str(error).partition("`")
-    if before == "unknown value of fact ":
-        return f"{before}`{rest.partition('`')[0]}`"
-    return str(error)
+    said = str(error).removeprefix(f"`{error.argument}`: ")
+    before, _, rest = said.partition("`")
+    return f"{before}`{rest.partition('`')[0]}`" if before == VALUE_OF_FACT else said
