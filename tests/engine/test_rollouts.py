@@ -79,7 +79,7 @@ def engine_of(*objectives: Json, at: datetime.date = DAY, **sections: Any) -> En
     return compile_bundle(load_text(json.dumps(document)), at)
 
 
-def decided(engine: Engine, down: frozenset[str] = frozenset(), **facts: FactValue) -> Decision:
+def decided(engine: Engine, down: frozenset[str] = frozenset(), /, **facts: FactValue) -> Decision:
     request = Request(declared=Label(level="public"), max_output=100, facts=facts)
     return decide(request, Snapshot(engine=engine, down=down))
 
