@@ -29,6 +29,7 @@ from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
+from modelrouter.shadowing import Shadow
 from modelrouter.streams import AsyncStream, Stream, stop_abandoned
 from modelrouter.values import FactValue
 from modelrouter.wiring import Credentials, check_arguments, key_reader, targets_of
@@ -68,6 +69,7 @@ class Router:
         approve: Called where the policy asks for approval; returns whether it is given.
         receipts: Takes the receipt of every call, denied and failed ones included.
         receipt_key: Key of the content hash in receipts; random by default.
+        shadow: A policy decided beside every call, in place of the one the policy names.
         tracer_provider: OpenTelemetry tracer provider; the global one by default.
         clock: The time; for tests.
 
@@ -89,6 +91,7 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -128,6 +131,7 @@ class Router:
             warm=threading.Event(),
             clock=self._clock,
             secret=receipt_key or secrets.token_bytes(32),
+            shadow=Shadow(shadow),
         )
         self._async: World = shared
         self._sync: World = shared.paced(BlockingPace())
@@ -147,6 +151,7 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> Router:
@@ -172,6 +177,7 @@ class Router:
             approve=approve,
             receipts=receipts,
             receipt_key=receipt_key,
+            shadow=shadow,
             tracer_provider=tracer_provider,
             clock=clock,
         )
@@ -211,10 +217,7 @@ class Router:
         return await self._complete(self._async, self._prepare(messages, call))
 
     def stream(self, messages: Messages, **call: Unpack[CallArguments]) -> Stream:
-        """Decide now, and return the answer piece by piece; see `completion`.
-
-        Nothing is sent before the first piece is asked for.
-        """
+        """Decide now, and return the answer piece by piece, sent for when the first is wanted."""
         return Stream(step(self._begin(self._sync, self._prepare(messages, call))))
 
     def astream(self, messages: Messages, **call: Unpack[CallArguments]) -> AsyncStream:
