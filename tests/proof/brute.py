@@ -272,9 +272,6 @@ class Space:
                 and not ("default" in fact and wanted is not None and fact["default"] not in values)
             ):
                 options.append((name, ABSENT))
-            if fact["source"] == "classifier":
-                # Nobody can supply it: it is unknown, or its default.
-                options = [(name, ABSENT)] if values else []
             choices.append(options)
         return [
             tuple((name, value) for name, value in stated if value is not ABSENT)

@@ -41,12 +41,23 @@ def worlds(draw: st.DrawFn) -> tuple[Dice, World, Json, list[Json]]:
     world, (policy, catalogue, _) = strategies.draw_case(dice)
     policy.pop("objectives", None)
     rules = policy.setdefault("rules", [])
-    for number in range(dice.pick((0, 1, 1, 2, 3))):
-        effect = dice.pick(("forbid", "require", "permit", "permit", "forbid"))
-        rules.append({"id": f"extra-{number}", **strategies._rule(world, effect)})
+    for number in range(dice.pick((0, 1, 1, 2, 3, 4))):
+        rules.append({"id": f"extra-{number}", **_guardrail(world)})
     if not rules:
         del policy["rules"]
     return dice, world, policy, catalogue
+
+
+def _guardrail(world: World) -> Json:
+    """Draw a rule with more conditions than those of the other strategies have."""
+    dice = world.dice
+    effect = dice.pick(("forbid", "require", "permit", "permit", "forbid"))
+    rule = strategies._rule(world, effect)
+    if dice.chance(50):
+        rule["when"] = _when(world)
+    if effect != "permit" or dice.chance(50):
+        rule["models"] = _matcher(world)
+    return rule
 
 
 @st.composite
@@ -62,7 +73,7 @@ def claims(draw: st.DrawFn) -> Claimed:
     found = []
     for number, make in enumerate(makers):
         claim = {"id": f"claim-{number}", **make(world, policy)}
-        if "never_sent" in claim and dice.chance(40):
+        if "never_sent" in claim and dice.chance((25, 60, 50)[number]):
             claim["over"] = "any"
         found.append(claim)
     return policy, catalogue, found
@@ -79,6 +90,8 @@ def _when(world: World) -> Json:
     when = strategies._when(world)
     if world.dice.chance(30):
         when = {**strategies._when(world), **when}
+    if isinstance((when.get("facts") or {}).get("tenant"), dict):
+        when["facts"]["tenant"] = {"prefix": world.dice.pick(("acme-", "acme", "acme-eu", "b", "a"))}
     return _roughened(world.dice, when, "tokens")
 
 
@@ -94,6 +107,10 @@ def _matcher(world: World) -> Any:
         matcher = {"set": list(world.sets)[:2]}
     elif form == "all":
         return "all"
+    prefixes = {"region": ("eu-", "eu", "eu-w", "us-"), "operator": ("a", "ac"), "id": ("a/", "a/o")}
+    for key, some in prefixes.items():
+        if isinstance(matcher.get(key), dict):
+            matcher[key] = {"prefix": dice.pick(some)}
     return _roughened(dice, matcher, "retention_days")
 
 
@@ -132,7 +149,7 @@ def _likely_claim(world: World, policy: Json) -> Json:
 def _varied(world: World, when: Json | None, models: Any) -> Json:
     """Narrow a claim, which keeps it true, or change it, which may not."""
     dice = world.dice
-    change = dice.pick(("none", "narrow", "narrow", "when", "widen", "not", "models", "none"))
+    change = dice.pick(("none", "narrow", "narrow", "when", "widen", "not", "models", "none", "narrow", "none"))
     if change == "narrow":
         when = {**strategies._when(world), **(when or {})}
         if isinstance(models, dict) and dice.chance(40):

@@ -18,7 +18,7 @@ from typing import Any
 
 import z3
 
-__all__ = ["holds"]
+__all__ = ["Policy"]
 
 Json = dict[str, Any]
 STANDARD_LEVELS = ["public", "internal", "confidential", "restricted"]
@@ -35,15 +35,26 @@ STANDARD_CATEGORIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 MOST_TOKENS = 10**12
 HOSTING = ("self_hosted", "private_cloud", "vendor_api")
 WEIGHTS = ("open", "closed")
+KINDS = ("tags", "capabilities", "agreements")
 CERTAIN, NEVER = z3.BoolVal(True), z3.BoolVal(False)
 
 
 def every(parts: Iterable[Any]) -> Any:
-    return z3.And(CERTAIN, *parts)
+    left = [part for part in parts if not z3.is_true(part)]
+    if any(z3.is_false(part) for part in left):
+        return NEVER
+    return z3.And(left) if left else CERTAIN
 
 
 def some(parts: Iterable[Any]) -> Any:
-    return z3.Or(NEVER, *parts)
+    left = [part for part in parts if not z3.is_false(part)]
+    if any(z3.is_true(part) for part in left):
+        return CERTAIN
+    return z3.Or(left) if left else NEVER
+
+
+def negation(part: Any) -> Any:
+    return every([]) if z3.is_false(part) else some([]) if z3.is_true(part) else z3.Not(part)
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,11 @@ class Three:
 
     @property
     def possible(self) -> Any:
-        return z3.Not(self.false)
+        return negation(self.false)
+
+    def simple(self) -> Three:
+        """Return the same with what is constant worked out."""
+        return Three(z3.simplify(self.true), z3.simplify(self.false))
 
     def __invert__(self) -> Three:
         return Three(self.false, self.true)
@@ -97,14 +112,14 @@ def text(value: Any, known: Any, wanted: Any) -> Three:
         fits = z3.PrefixOf(z3.StringVal(wanted["prefix"]), value)
     else:
         fits = some(value == z3.StringVal(one) for one in as_list(wanted))
-    return Three(z3.And(known, fits), z3.And(known, z3.Not(fits)))
+    return Three(every([known, fits]), every([known, negation(fits)]))
 
 
 def choice(value: Any, known: Any, wanted: Any, names: Iterable[Any]) -> Three:
     """Compare the place of a name in a list."""
     order = list(names)
     fits = some(value == order.index(one) for one in as_list(wanted))
-    return Three(z3.And(known, fits), z3.And(known, z3.Not(fits)))
+    return Three(every([known, fits]), every([known, negation(fits)]))
 
 
 def count(value: Any, known: Any, wanted: Any) -> Three:
@@ -118,12 +133,12 @@ def count(value: Any, known: Any, wanted: Any) -> Three:
         fits = every(signs[side](exact(bound)) for side, bound in wanted.items())
     else:
         fits = some(value == exact(one) for one in as_list(wanted))
-    return Three(z3.And(known, fits), z3.And(known, z3.Not(fits)))
+    return Three(every([known, fits]), every([known, negation(fits)]))
 
 
 def truth(value: Any, known: Any, wanted: Any) -> Three:
     fits = some(value == z3.BoolVal(one) for one in as_list(wanted))
-    return Three(z3.And(known, fits), z3.And(known, z3.Not(fits)))
+    return Three(every([known, fits]), every([known, negation(fits)]))
 
 
 def among(member: Mapping[str, Three], wanted: Any) -> Three:
@@ -381,62 +396,67 @@ class Policy:
         self.rules = [r for r in policy.get("rules") or [] if r.get("strength") != "advisory"]
         lowest = (policy.get("defaults") or {}).get("default_deny_from", self.words.levels[-1])
         self.deny_from = self.words.levels.index(lowest)
+        self.call = Call(self.words)
+        self.whens = {r["id"]: self.call.when(r.get("when")) for r in self.rules if "budget" not in (r.get("when") or {})}
+        self.names = collected([policy, catalogue], {key: set() for key in KINDS})
+        self.seen = {m["id"]: entry(m, at, self.names) for m in catalogue}
+        self.passing = {
+            m["id"]: NEVER if self.retired(m) else self.guard(self.seen[m["id"]])
+            for m in catalogue
+        }
 
-    def guard(self, call: Call, model: Seen) -> Any:
+    def guard(self, model: Seen) -> Any:
         """Return when nothing forbids the model and, where it must be, it is permitted."""
-        passes, permitted = [], [call.level < self.deny_from]
+        passes, permitted = [], [self.call.level < self.deny_from]
         for rule in self.rules:
-            when = call.when(rule.get("when"))
-            covered = covers(rule.get("models"), model, self.sets)
+            when = self.whens[rule["id"]]
+            covered = covers(rule.get("models"), model, self.sets).simple()
             if rule["effect"] == "forbid":
-                passes.append(z3.Not(z3.And(when.possible, covered.possible)))
+                passes.append(negation(every([when.possible, covered.possible])))
             elif rule["effect"] == "require":
-                passes.append(z3.Implies(when.possible, covered.true))
+                passes.append(some([when.false, covered.true]))
             elif rule["effect"] == "permit" and not past(rule, self.at):
-                permitted.append(z3.And(when.true, covered.true))
-        return z3.And(some(permitted), *passes)
+                permitted.append(every([when.true, covered.true]))
+        return every([some(permitted), *passes])
 
     def retired(self, model: Json) -> bool:
         day = model.get("retires")
         return day is not None and datetime.date.fromisoformat(str(day)) <= self.at
 
 
-def holds(policy: Json, catalogue: list[Json], claim: Json, at: datetime.date) -> bool:
-    """Return whether a property holds.
+    def holds(self, claim: Json) -> bool:
+        """Return whether a property holds.
 
-    Raises:
-        RuntimeError: The solver gave up.
-    """
-    world = Policy(policy, catalogue, at)
-    call = Call(world.words)
-    solver = z3.Solver()
-    solver.set("timeout", 60_000)
-    solver.add(*call.possible())
-    if "always_served" in claim:
-        from tests.proof.smt_service import unserved  # noqa: PLC0415 - it stands on this one
+        Raises:
+            RuntimeError: The solver gave up.
+        """
+        solver = z3.Solver()
+        solver.set("timeout", 60_000)
+        solver.add(*self.call.possible())
+        if "always_served" in claim:
+            from tests.proof.smt_service import unserved  # noqa: PLC0415 - it stands on this one
 
-        solver.add(*call.certain(), call.when(claim.get("when")).true)
-        solver.add(*unserved(world, call, claim))
-    else:
-        resolved = Call(world.words, "resolved.")
-        solver.add(*resolved.possible(), *resolved.certain(), *resolved.resolves(call))
-        solver.add(resolved.when(claim.get("when")).true)
-        names = collected(
-            [policy, catalogue, claim], {k: set() for k in ("tags", "capabilities", "agreements")}
-        )
+            solver.add(*self.call.certain(), self.call.when(claim.get("when")).true)
+            solver.add(*unserved(self, self.call, claim))
+        else:
+            resolved = Call(self.words, "resolved.")
+            solver.add(*resolved.possible(), *resolved.certain(), *resolved.resolves(self.call))
+            solver.add(resolved.when(claim.get("when")).true, self.sent(claim, solver))
+        answer = solver.check()
+        if answer == z3.unknown:
+            raise RuntimeError(solver.reason_unknown())
+        return bool(answer == z3.unsat)
+
+    def sent(self, claim: Json, solver: Any) -> Any:
+        """Return when a model that the property means passes the guard."""
+        matcher = claim["never_sent"]
+        names = collected([self.policy, self.catalogue, claim], {key: set() for key in KINDS})
         if claim.get("over") == "any":
             model, rules = conceivable(names)
-            solver.add(*rules, world.guard(call, model))
-            solver.add(covers(claim["never_sent"], model, world.sets).possible)
-        else:
-            sent = []
-            for one in catalogue:
-                if not world.retired(one):
-                    model = entry(one, at, names)
-                    hit = covers(claim["never_sent"], model, world.sets).possible
-                    sent.append(z3.And(z3.simplify(hit), world.guard(call, model)))
-            solver.add(some(sent))
-    answer = solver.check()
-    if answer == z3.unknown:
-        raise RuntimeError(solver.reason_unknown())
-    return bool(answer == z3.unsat)
+            solver.add(*rules)
+            return every([self.guard(model), covers(matcher, model, self.sets).possible])
+        return some(
+            every([covers(matcher, entry(one, self.at, names), self.sets).simple().possible,
+                   self.passing[one["id"]]])
+            for one in self.catalogue
+        )

@@ -14,9 +14,8 @@ from tests.proof.smt import (
     Json,
     Policy,
     as_list,
-    collected,
     covers,
-    entry,
+    every,
     exact,
     past,
     some,
@@ -40,20 +39,10 @@ def unserved(world: Policy, call: Call, claim: Json) -> Iterator[Any]:
         mentioned = {name for part in parts for name in as_list(part)}
     yield from (z3.Not(need) for name, need in call.needs.items() if name not in mentioned)
 
-    names = collected(
-        [world.policy, world.catalogue], {k: set() for k in ("tags", "capabilities", "agreements")}
-    )
     chats = [m for m in world.catalogue if m.get("role", "chat") == "chat"]
-    seen = {m["id"]: entry(m, world.at, names) for m in chats}
+    seen = world.seen
     able = {
-        m["id"]: z3.simplify(
-            z3.And(
-                z3.BoolVal(not world.retired(m)),
-                world.guard(call, seen[m["id"]]),
-                *capable(world, call, m),
-            )
-        )
-        for m in chats
+        m["id"]: every([world.passing[m["id"]], *capable(world, call, m)]) for m in chats
     }
     removed: dict[str, list[Any]] = {name: [] for name in able}
     acting: list[tuple[Any, Any]] = []  # when a budget degrades, and its floor
@@ -106,8 +95,8 @@ def meter(
     over, metered = {}, {}
     for model in chats:
         name = model["id"]
-        covered = covers(budget.get("models"), seen[name], world.sets).possible
-        metered[name] = z3.And(applies, covered)
+        covered = covers(budget.get("models"), seen[name], world.sets).simple().possible
+        metered[name] = every([applies, covered])
         cost = worst(world, call, model)
         amount = {
             "limit_usd": cost,
@@ -118,7 +107,7 @@ def meter(
             if budget["on_exceed"] != "warn":
                 removed[name].append(metered[name])
             continue
-        over[name] = z3.And(able[name], metered[name], spent + amount > limit)
+        over[name] = every([able[name], metered[name], spent + amount > limit])
     if budget["on_exceed"] == "warn":
         return
     for name, exceeds in over.items():
@@ -130,9 +119,9 @@ def meter(
         for model in chats:
             name = model["id"]
             if "degrade_to" in budget:
-                stays = covers(budget["degrade_to"], seen[name], world.sets).true
+                stays = covers(budget["degrade_to"], seen[name], world.sets).simple().true
             else:
-                stays = covers(budget.get("models"), seen[name], world.sets).false
+                stays = covers(budget.get("models"), seen[name], world.sets).simple().false
             removed[name].append(z3.And(acts, z3.Not(stays)))
 
 
@@ -152,10 +141,8 @@ def below_floors(
     for rule in world.rules:
         if rule["effect"] != "floor":
             continue
-        applies = z3.And(
-            call.when(rule.get("when")).possible,
-            covers(rule.get("models"), seen, world.sets).possible,
-        )
+        covered = covers(rule.get("models"), seen, world.sets).simple()
+        applies = every([world.whens[rule["id"]].possible, covered.possible])
         bounds = rule["set"]
         if "min_quality" in bounds:
             least = exact(bounds["min_quality"])
