@@ -36,25 +36,31 @@ MOST_TOKENS = 10**12
 HOSTING = ("self_hosted", "private_cloud", "vendor_api")
 WEIGHTS = ("open", "closed")
 KINDS = ("tags", "capabilities", "agreements")
-CERTAIN, NEVER = z3.BoolVal(True), z3.BoolVal(False)
+CERTAIN, NEVER = True, False
+"""What is settled stays a constant of Python's, so that the formulas stay small."""
 
 
 def every(parts: Iterable[Any]) -> Any:
-    left = [part for part in parts if not z3.is_true(part)]
-    if any(z3.is_false(part) for part in left):
+    left = [part for part in parts if part is not True]
+    if any(part is False for part in left):
         return NEVER
-    return z3.And(left) if left else CERTAIN
+    return z3.And(left) if len(left) > 1 else left[0] if left else CERTAIN
 
 
 def some(parts: Iterable[Any]) -> Any:
-    left = [part for part in parts if not z3.is_false(part)]
-    if any(z3.is_true(part) for part in left):
+    left = [part for part in parts if part is not False]
+    if any(part is True for part in left):
         return CERTAIN
-    return z3.Or(left) if left else NEVER
+    return z3.Or(left) if len(left) > 1 else left[0] if left else NEVER
 
 
 def negation(part: Any) -> Any:
-    return every([]) if z3.is_false(part) else some([]) if z3.is_true(part) else z3.Not(part)
+    return not part if isinstance(part, bool) else z3.Not(part)
+
+
+def compared(known: Any, fits: Any) -> Three:
+    """Return a comparison with something of which it may not be known what it is."""
+    return Three(every([known, fits]), every([known, negation(fits)]))
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,6 @@ class Three:
     @property
     def possible(self) -> Any:
         return negation(self.false)
-
-    def simple(self) -> Three:
-        """Return the same with what is constant worked out."""
-        return Three(z3.simplify(self.true), z3.simplify(self.false))
 
     def __invert__(self) -> Three:
         return Three(self.false, self.true)
@@ -95,6 +97,11 @@ def exact(value: Any) -> Any:
     return z3.RealVal(f"{whole.numerator}/{whole.denominator}")
 
 
+def bounded(value: Any, bound: Any) -> Any:
+    """Return a bound as a number that the value can be compared with."""
+    return Fraction(str(bound)) if isinstance(value, int) else exact(bound)
+
+
 def as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
@@ -109,17 +116,18 @@ def past(block: Json, at: datetime.date) -> bool:
 
 def text(value: Any, known: Any, wanted: Any) -> Three:
     if isinstance(wanted, dict):
-        fits = z3.PrefixOf(z3.StringVal(wanted["prefix"]), value)
-    else:
-        fits = some(value == z3.StringVal(one) for one in as_list(wanted))
-    return Three(every([known, fits]), every([known, negation(fits)]))
+        prefix = wanted["prefix"]
+        if isinstance(value, str):
+            return compared(known, value.startswith(prefix))
+        return compared(known, z3.PrefixOf(z3.StringVal(prefix), value))
+    return compared(known, some(value == one for one in as_list(wanted)))
 
 
 def choice(value: Any, known: Any, wanted: Any, names: Iterable[Any]) -> Three:
     """Compare the place of a name in a list."""
     order = list(names)
     fits = some(value == order.index(one) for one in as_list(wanted))
-    return Three(every([known, fits]), every([known, negation(fits)]))
+    return compared(known, fits)
 
 
 def count(value: Any, known: Any, wanted: Any) -> Three:
@@ -130,15 +138,15 @@ def count(value: Any, known: Any, wanted: Any) -> Three:
             "above": lambda bound: value > bound,
             "below": lambda bound: value < bound,
         }
-        fits = every(signs[side](exact(bound)) for side, bound in wanted.items())
+        fits = every(signs[side](bounded(value, bound)) for side, bound in wanted.items())
     else:
-        fits = some(value == exact(one) for one in as_list(wanted))
-    return Three(every([known, fits]), every([known, negation(fits)]))
+        fits = some(value == bounded(value, one) for one in as_list(wanted))
+    return compared(known, fits)
 
 
 def truth(value: Any, known: Any, wanted: Any) -> Three:
-    fits = some(value == z3.BoolVal(one) for one in as_list(wanted))
-    return Three(every([known, fits]), every([known, negation(fits)]))
+    fits = some(value == one for one in as_list(wanted))
+    return compared(known, fits)
 
 
 def among(member: Mapping[str, Three], wanted: Any) -> Three:
@@ -301,24 +309,24 @@ def entry(model: Json, at: datetime.date, names: Mapping[str, set[str]]) -> Seen
     """Return a model of the catalogue."""
     data = model.get("data") or {}
     own, fresh = not past(model, at), not past(data, at)
-    values = {
-        "hosting": (z3.IntVal(HOSTING.index(model["hosting"])), z3.BoolVal(own)),
-        "weights": (z3.IntVal(WEIGHTS.index(model["weights"])), z3.BoolVal(own)),
+    values: dict[str, tuple[Any, Any]] = {
+        "hosting": (HOSTING.index(model["hosting"]), own),
+        "weights": (WEIGHTS.index(model["weights"]), own),
     }
     for key in ("operator", "region", "licence"):
-        values[key] = (z3.StringVal(model.get(key, "")), z3.BoolVal(own and key in model))
+        values[key] = (model.get(key, ""), own and key in model)
     days, trains = data.get("retention_days", 0), data.get("trains_on_data", False)
-    values["retention_days"] = (z3.IntVal(days), z3.BoolVal(fresh and "retention_days" in data))
-    values["trains_on_data"] = (z3.BoolVal(trains), z3.BoolVal(fresh and "trains_on_data" in data))
+    values["retention_days"] = (days, fresh and "retention_days" in data)
+    values["trains_on_data"] = (trains, fresh and "trains_on_data" in data)
     sets = {
-        kind: {n: z3.BoolVal(n in as_list(block.get(kind))) for n in names[kind]}
+        kind: {n: n in as_list(block.get(kind)) for n in names[kind]}
         for kind, block in (("tags", model), ("capabilities", model), ("agreements", data))
     }
     return Seen(
-        id=z3.StringVal(model["id"]),
+        id=model["id"],
         values=values,
-        own=z3.BoolVal(own),
-        data=z3.BoolVal(fresh),
+        own=own,
+        data=fresh,
         sets=sets,
     )
 
@@ -355,7 +363,7 @@ def attribute(key: str, wanted: Any, model: Seen, named: Json) -> Three:
     if key in model.sets:
         known = model.data if key == "agreements" else model.own
         members = {
-            n: Three(z3.And(known, has), z3.And(known, z3.Not(has)))
+            n: compared(known, has)
             for n, has in model.sets[key].items()
         }
         return among(members, wanted)
@@ -397,6 +405,13 @@ class Policy:
         lowest = (policy.get("defaults") or {}).get("default_deny_from", self.words.levels[-1])
         self.deny_from = self.words.levels.index(lowest)
         self.call = Call(self.words)
+        self.possible = self.call.possible()
+        self.resolved = Call(self.words, "resolved.")
+        self.resolving = [
+            *self.resolved.possible(),
+            *self.resolved.certain(),
+            *self.resolved.resolves(self.call),
+        ]
         self.whens = {r["id"]: self.call.when(r.get("when")) for r in self.rules if "budget" not in (r.get("when") or {})}
         self.names = collected([policy, catalogue], {key: set() for key in KINDS})
         self.seen = {m["id"]: entry(m, at, self.names) for m in catalogue}
@@ -410,7 +425,7 @@ class Policy:
         passes, permitted = [], [self.call.level < self.deny_from]
         for rule in self.rules:
             when = self.whens[rule["id"]]
-            covered = covers(rule.get("models"), model, self.sets).simple()
+            covered = covers(rule.get("models"), model, self.sets)
             if rule["effect"] == "forbid":
                 passes.append(negation(every([when.possible, covered.possible])))
             elif rule["effect"] == "require":
@@ -432,16 +447,15 @@ class Policy:
         """
         solver = z3.Solver()
         solver.set("timeout", 60_000)
-        solver.add(*self.call.possible())
+        solver.add(*self.possible)
         if "always_served" in claim:
             from tests.proof.smt_service import unserved  # noqa: PLC0415 - it stands on this one
 
             solver.add(*self.call.certain(), self.call.when(claim.get("when")).true)
             solver.add(*unserved(self, self.call, claim))
         else:
-            resolved = Call(self.words, "resolved.")
-            solver.add(*resolved.possible(), *resolved.certain(), *resolved.resolves(self.call))
-            solver.add(resolved.when(claim.get("when")).true, self.sent(claim, solver))
+            solver.add(*self.resolving, self.resolved.when(claim.get("when")).true)
+            solver.add(self.sent(claim, solver))
         answer = solver.check()
         if answer == z3.unknown:
             raise RuntimeError(solver.reason_unknown())
@@ -456,7 +470,7 @@ class Policy:
             solver.add(*rules)
             return every([self.guard(model), covers(matcher, model, self.sets).possible])
         return some(
-            every([covers(matcher, entry(one, self.at, names), self.sets).simple().possible,
+            every([covers(matcher, entry(one, self.at, names), self.sets).possible,
                    self.passing[one["id"]]])
             for one in self.catalogue
         )

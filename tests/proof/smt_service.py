@@ -17,6 +17,7 @@ from tests.proof.smt import (
     covers,
     every,
     exact,
+    negation,
     past,
     some,
 )
@@ -51,7 +52,7 @@ def unserved(world: Policy, call: Call, claim: Json) -> Iterator[Any]:
     for model in chats:
         name = model["id"]
         floored = list(below_floors(world, call, model, seen[name], acting))
-        yield z3.Not(z3.And(able[name], *(z3.Not(r) for r in (*removed[name], *floored))))
+        yield negation(every([able[name], *(negation(r) for r in (*removed[name], *floored))]))
 
 
 def capable(world: Policy, call: Call, model: Json) -> Iterator[Any]:
@@ -61,7 +62,7 @@ def capable(world: Policy, call: Call, model: Json) -> Iterator[Any]:
     if "context_window" in model:
         yield call.tokens + OUTPUT <= model["context_window"]
     if "max_output" in model:
-        yield z3.BoolVal(model["max_output"] >= OUTPUT)
+        yield model["max_output"] >= OUTPUT
 
 
 def worst(world: Policy, call: Call, model: Json) -> Any:
@@ -95,13 +96,13 @@ def meter(
     over, metered = {}, {}
     for model in chats:
         name = model["id"]
-        covered = covers(budget.get("models"), seen[name], world.sets).simple().possible
+        covered = covers(budget.get("models"), seen[name], world.sets).possible
         metered[name] = every([applies, covered])
         cost = worst(world, call, model)
         amount = {
             "limit_usd": cost,
             "limit_tokens": call.tokens + OUTPUT,
-            "limit_calls": z3.IntVal(1),
+            "limit_calls": exact(1),
         }[unit]
         if amount is None:
             if budget["on_exceed"] != "warn":
@@ -119,10 +120,10 @@ def meter(
         for model in chats:
             name = model["id"]
             if "degrade_to" in budget:
-                stays = covers(budget["degrade_to"], seen[name], world.sets).simple().true
+                stays = covers(budget["degrade_to"], seen[name], world.sets).true
             else:
-                stays = covers(budget.get("models"), seen[name], world.sets).simple().false
-            removed[name].append(z3.And(acts, z3.Not(stays)))
+                stays = covers(budget.get("models"), seen[name], world.sets).false
+            removed[name].append(every([acts, negation(stays)]))
 
 
 def below_floors(
@@ -141,7 +142,7 @@ def below_floors(
     for rule in world.rules:
         if rule["effect"] != "floor":
             continue
-        covered = covers(rule.get("models"), seen, world.sets).simple()
+        covered = covers(rule.get("models"), seen, world.sets)
         applies = every([world.whens[rule["id"]].possible, covered.possible])
         bounds = rule["set"]
         if "min_quality" in bounds:
@@ -150,9 +151,9 @@ def below_floors(
             if rule.get("strength") == "soft":
                 for acts, lowest in acting:
                     # Of several budgets that act, the highest floor holds.
-                    others = [z3.Implies(a, other <= lowest) for a, other in acting]
-                    reached = z3.Or(reached, z3.And(acts, value >= lowest, *others))
-            yield z3.And(applies, z3.Not(z3.And(known, reached)))
+                    others = [some([negation(a), other <= lowest]) for a, other in acting]
+                    reached = some([reached, every([acts, value >= lowest, *others])])
+            yield every([applies, negation(every([known, reached]))])
         if "max_ttft_ms" in bounds:
             latency = model.get("latency") or {}
             speed = None if past(latency, world.at) else latency.get("ttft_ms_p95")
@@ -161,9 +162,9 @@ def below_floors(
         if "max_cost_usd" in bounds:
             cost = worst(world, call, model)
             dear = CERTAIN if cost is None else cost > exact(bounds["max_cost_usd"])
-            yield z3.And(applies, dear)
+            yield every([applies, dear])
     if defaults.get("unknown_quality", "exclude") == "exclude":
-        yield z3.Not(known)
+        yield negation(known)
 
 
 def quality_at(world: Policy, model: Json, task: str, defaults: Json) -> Any:
