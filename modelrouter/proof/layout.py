@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrouter.proof.coherence import NO, UNKNOWN, YES, Coherence
@@ -29,7 +28,6 @@ LISTED = {
 OF_DATA = frozenset({"retention_days", "trains_on_data", "agreements"})
 
 
-@dataclass(slots=True, kw_only=True)
 class Mentions:
     """Every condition whose values the space must tell apart.
 
@@ -40,10 +38,13 @@ class Mentions:
         budgets: Budgets that may be untouched or exhausted.
     """
 
-    whens: list[RequestMatcher] = field(default_factory=list["RequestMatcher"])
-    models: list[ModelMatcher] = field(default_factory=list["ModelMatcher"])
-    tokens: list[int] = field(default_factory=list[int])
-    budgets: list[str] = field(default_factory=list[str])
+    __slots__ = ("budgets", "models", "tokens", "whens")
+
+    def __init__(self) -> None:
+        self.whens: list[RequestMatcher] = []
+        self.models: list[ModelMatcher] = []
+        self.tokens: list[int] = []
+        self.budgets: list[str] = []
 
     def add_models(self, matcher: ModelMatcher | None) -> None:
         """Add a condition on the model with what it holds."""
