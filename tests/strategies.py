@@ -730,7 +730,12 @@ def cases(draw: st.DrawFn) -> Case:
     The request carries everything it depends on but the date, which `given.at` states
     in about a third of the cases; the dates in the documents lie around 2026-11-23.
     """
-    dice = Dice(draw)
+    _, case = draw_case(Dice(draw))
+    return case
+
+
+def draw_case(dice: Dice) -> tuple[World, Case]:
+    """Draw a case, and return the names its clauses use beside it."""
     world = World(dice)
     request = _request(world)
     world.declared = request.get("categories", [])
@@ -762,7 +767,7 @@ def cases(draw: st.DrawFn) -> Case:
         "objectives": _objectives(world) if ordered else [],
     }
     policy |= {key: section for key, section in sections.items() if section}
-    return policy, world.catalogue, request
+    return world, (policy, world.catalogue, request)
 
 
 class _Dumper(yaml.SafeDumper):
