@@ -78,6 +78,8 @@ PLACES: Final[Mapping[tuple[str, str], tuple[Form, str]]] = {
     ("ModelMatcher", "id"): (Form.VALUES, "model"),
     ("ModelMatcher", "set"): (Form.VALUES, "model set"),
     ("Obligate", "redact"): (Form.VALUES, "category"),
+    ("Rollout", "key"): (Form.VALUES, "fact"),
+    ("Rollout", "model"): (Form.VALUES, "model"),
     ("Obliged", "redact"): (Form.VALUES, "category"),
     ("Policy", "facts"): (Form.DEFAULTS, "fact"),
     ("RequestMatcher", "budget"): (Form.KEYS, "budget"),
