@@ -278,6 +278,9 @@ class Policy(Shape):
     apiVersion: Literal["modelrouter/v1"]  # noqa: N815 - the format's own spelling
     kind: Literal["Policy"]
     metadata: Metadata = Metadata()
+    extends: Text | None = Field(
+        default=None, description="the layer above: a policy file, or a folder with one"
+    )
     catalogs: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     models: Annotated[tuple[ModelEntry, ...], Field(max_length=1000)] = ()
     sets: Sets = Field(default_factory=dict[str, ModelMatcher])
