@@ -27,12 +27,13 @@ class Refusal:
     """Why a path is no policy.
 
     Attributes:
-        message: None if the documents that stand there have said it already.
+        noted: Whether what is wrong with the documents there has been noted already.
     """
 
+    message: str
+    hint: str | None
     code: str = "MR012"
-    message: str | None = None
-    hint: str | None = None
+    noted: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,17 +75,15 @@ class Reading:
         """Return the policy document at the caller's path, or None after noting why not."""
         found = self.policy_at(path)
         if isinstance(found, Refusal):
-            self.note_folder(found, self.shown)
+            if not found.noted:
+                self.note_folder(found, self.shown)
             return None
         return found
 
     def note_folder(self, refusal: Refusal, shown: str) -> None:
         """Note a problem of a path itself."""
-        if refusal.message is not None:
-            problem = Problem(
-                code=refusal.code, file=shown, message=refusal.message, hint=refusal.hint
-            )
-            self.findings.problems.append(problem)
+        problem = Problem(code=refusal.code, file=shown, message=refusal.message, hint=refusal.hint)
+        self.findings.problems.append(problem)
 
     def policy_at(self, path: Path) -> tuple[Source, Path] | Refusal:
         """Return the policy document at `path`, a file or a folder with one, or why not."""
@@ -108,10 +107,9 @@ class Reading:
             names = ", ".join(file.name for _, file in policies)
             message = f"the folder holds {len(policies)} policies: {names}"
             return Refusal(message=message, hint="a policy folder holds one; name the file instead")
-        if any(part.severity == "error" for part in self.findings.problems[said:]):
-            return Refusal()
+        noted = any(part.severity == "error" for part in self.findings.problems[said:])
         hint = "name a folder or file with one"
-        return Refusal(message="the folder holds no `kind: Policy`", hint=hint)
+        return Refusal(message="the folder holds no `kind: Policy`", hint=hint, noted=noted)
 
     def note_unknown(self, source: Source) -> None:
         """Note a document of the folder that cannot be read or says no kind."""

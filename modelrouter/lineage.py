@@ -56,10 +56,8 @@ def lineage(reading: Reading, source: Source, file: Path | None) -> tuple[Draft,
             return tuple(reversed(found))
         parent = parent_of(reading, policy.extends, found)
         if isinstance(parent, Refusal):
-            if parent.message is not None:
-                message = f"the layer above {parent.message}"
-                hint = parent.hint or HINT
-                reading.findings.add(source, ("extends",), "MR130", message, hint=hint)
+            message = f"the layer above {parent.message}"
+            reading.findings.add(source, ("extends",), "MR130", message, hint=parent.hint)
             return None
         folder = Path(policy.extends)
         if file is not None and not is_folder(file.parent / folder):
@@ -79,8 +77,7 @@ def parent_of(reading: Reading, extends: str, found: list[Draft]) -> tuple[Sourc
         return Refusal(message="does not exist", hint=HINT)
     parent = reading.policy_at(tidied(path))
     if isinstance(parent, Refusal):
-        message = parent.message and f"cannot be used: {parent.message}"
-        return Refusal(message=message, hint=parent.hint)
+        return Refusal(message=f"cannot be used: {parent.message}", hint=parent.hint)
     return unfit(*parent, found) or parent
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelrouter.documents import Reading
 from modelrouter.errors import PolicyError, Problem
 from modelrouter.lineage import Draft, lineage
+from modelrouter.narrowing import check_widening
 from modelrouter.policy.bundle import Bundle, digest_below, digest_of, places_of
 from modelrouter.policy.checks import check_policy
 from modelrouter.policy.document import Policy
@@ -116,7 +117,12 @@ def assemble(reading: Reading, source: Source, file: Path | None) -> Bundle | No
         reading.findings.add(source, (), "MR020", "the policy knows no model", hint=hint)
     if reading.findings.failed:
         return None
-    return bundle_of(reading, layers)
+    bundle = bundle_of(reading, layers)
+    if len(layers) == 1:
+        return bundle
+    check_widening(bundle, [layer.draft for layer in layers], reading.findings)
+    problems = reading.findings.ordered()
+    return None if reading.findings.failed else replace(bundle, problems=problems)
 
 
 def load_layer(reading: Reading, draft: Draft, above: Stack | None) -> Loaded:

@@ -27,7 +27,6 @@ def check_below(above: Stack, part: Part, findings: Findings) -> None:
     layer.check_models()
     layer.check_labels()
     layer.check_defaults()
-    layer.check_soft_floors()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,24 +193,6 @@ class Below:
             hint="leave it out: a layer can only tighten those above it",
         )
 
-    def check_soft_floors(self) -> None:
-        """A spent budget may lower only the soft floors of its own layer and those below."""
-        for place, budget in enumerate(self.part.policy.budgets):
-            least = budget.degrade_floor
-            for rule in self.above.policy.rules:
-                floor = rule.set.min_quality if rule.set and rule.strength == "soft" else None
-                if floor is None or least is None or least >= floor:
-                    continue
-                if not apart(budget.when, rule.when):
-                    self.note(
-                        ("budgets", place, "degrade_floor"),
-                        "MR136",
-                        f"budget `{budget.id}` could lower the floor `{rule.id}` of a layer above "
-                        f"from {floor} to {least}",
-                        upper=self.above.place_of_id("rules", rule.id),
-                        hint=f"write {floor} or more, or let its `when` name other tasks",
-                    )
-
 
 def escaped(name: str, policy: Policy, tasks: frozenset[str]) -> Iterator[tuple[str, str, str]]:
     """Yield effect, section and id of what speaks of tasks above and would not hold for `name`.
@@ -237,15 +218,3 @@ def covers(match: StringMatch, name: str) -> bool:
     """Whether a condition on the task holds for `name`."""
     listed = match.equals is None or name in match.equals
     return listed and (match.prefix is None or name.startswith(match.prefix))
-
-
-def apart(one: RequestMatcher | None, two: RequestMatcher | None) -> bool:
-    """Whether two conditions never hold of one call because they name different tasks."""
-    first, second = (None if when is None else when.task for when in (one, two))
-    if first is None or second is None:
-        return False
-    if first.equals is not None:
-        return not any(covers(first, name) and covers(second, name) for name in first.equals)
-    if second.equals is not None:
-        return not any(covers(first, name) for name in second.equals)
-    return False

@@ -59,7 +59,8 @@ def test_the_golden_files_show_every_code_of_the_loader() -> None:
     named = {"MR000", "MR003", "MR006", "MR012", "MR020"}
     names = {f"MR{number}" for number in range(101, 111)}
     endpoints = {f"MR{number}" for number in range(120, 125)}
-    assert codes >= named | names | endpoints
+    layers = {f"MR{number}" for number in range(130, 138)}
+    assert codes >= named | names | endpoints | layers
     assert len(CASES) >= 25
 
 
