@@ -23,7 +23,7 @@ from tests.layers.kit import TODAY, Json, composed, decided, split, write
 from tests.oracle import STRICTEST_FIRST, YES
 from tests.strategies import Case, cases, to_yaml
 
-CASES = int(os.environ.get("LAYER_CASES", "150"))
+CASES = int(os.environ.get("LAYER_CASES", "40"))
 LAWS = settings(
     max_examples=CASES,
     deadline=None,
