@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from modelrouter.decision import Obligations, Removal, RuleRef
+from modelrouter.decision import Obligations, Reason, Removal, RuleRef
 from modelrouter.engine.costs import ModelTable
 from modelrouter.engine.request_matching import Condition, Index
 from modelrouter.labels import Label, LabelScheme
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEMORY_ENTRIES",
+    "NO_CERTAIN_PERMIT",
+    "NO_PERMIT",
     "Clause",
     "Closed",
     "Engine",
@@ -51,6 +53,15 @@ class Clause:
     unclassified: Removal
 
 
+NO_PERMIT = Reason(stage="guard", rule=RuleRef(), detail="no permit covers it at this level")
+NO_CERTAIN_PERMIT = Reason(
+    stage="guard",
+    rule=RuleRef(),
+    detail="no permit is sure to cover it while part of the call is unclassified",
+    unclassified=True,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitGate:
     """Default deny of one policy: at or above a level, only its permits make a model eligible.
@@ -60,10 +71,14 @@ class PermitGate:
     Attributes:
         deny_from: Place of the lowest level at which the gate closes.
         permits: Permits in force, by id.
+        missing: Why a model that no permit covers is out.
+        uncertain: Why a model is out that a permit might cover.
     """
 
     deny_from: int
     permits: tuple[Clause, ...]
+    missing: Reason = NO_PERMIT
+    uncertain: Reason = NO_CERTAIN_PERMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import datetime
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.clauses import (
+    NO_CERTAIN_PERMIT,
+    NO_PERMIT,
     Clause,
     Engine,
     FloorClause,
@@ -33,6 +36,7 @@ from modelrouter.values import pico_of
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
     from modelrouter.policy.document import Budget, Floors, Obligate, Rule
+    from modelrouter.policy.layering import Layer
     from modelrouter.policy.matchers import ModelMatcher
 
 WARN_AT = Decimal("0.8")
@@ -87,6 +91,28 @@ class Compiler:
             ),
         )
 
+    def gates(self, rules: Sequence[Rule], at: datetime.date) -> tuple[PermitGate, ...]:
+        """Compile the default deny of every layer that has one; a model must pass each."""
+        rank = self.bundle.scheme.rank
+        permits = tuple(
+            self.guard(rule)
+            for rule in rules
+            if rule.effect == "permit" and not expired(rule.expires, at)
+        )
+        if len(self.bundle.layers) <= 1:
+            deny_from = self.bundle.policy.defaults.default_deny_from or self.bundle.scheme.highest
+            return (PermitGate(deny_from=rank[deny_from], permits=permits),)
+        return tuple(
+            PermitGate(
+                deny_from=rank[layer.deny_from],
+                permits=tuple(part for part in permits if part.id in layer.rules),
+                missing=reason_of(NO_PERMIT, layer),
+                uncertain=reason_of(NO_CERTAIN_PERMIT, layer),
+            )
+            for layer in self.bundle.layers
+            if layer.deny_from is not None
+        )
+
     def floor(self, rule: Rule, bounds: Floors) -> FloorClause:
         """Compile a floor."""
         return FloorClause(
@@ -128,6 +154,13 @@ class Compiler:
         )
 
 
+def reason_of(reason: Reason, layer: Layer) -> Reason:
+    """Return a reason that says whose permit is missing."""
+    detail = reason.detail.replace("no permit", f"no permit of layer `{layer.name}`", 1)
+    ref = RuleRef(file=layer.file, line=layer.deny_line)
+    return replace(reason, rule=ref, detail=detail)
+
+
 def limit_of(budget: Budget) -> tuple[Literal["usd", "tokens", "calls"], int]:
     """Return the unit and the limit of a budget, money in pico-dollars."""
     if budget.limit_usd is not None:
@@ -154,7 +187,6 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         key=lambda rule: rule.id,
     )
     place = {entry.id: number for number, entry in enumerate(bundle.models)}
-    deny_from = bundle.policy.defaults.default_deny_from or scheme.highest
     return Engine(
         bundle=bundle,
         at=at,
@@ -167,16 +199,7 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         everything=(1 << len(facts)) - 1,
         retired=retired(bundle, at),
         forbids=tuple(make.guard(rule) for rule in rules if rule.effect in {"forbid", "require"}),
-        gates=(
-            PermitGate(
-                deny_from=scheme.rank[deny_from],
-                permits=tuple(
-                    make.guard(rule)
-                    for rule in rules
-                    if rule.effect == "permit" and not expired(rule.expires, at)
-                ),
-            ),
-        ),
+        gates=make.gates(rules, at),
         floors=tuple(make.floor(rule, rule.set) for rule in rules if rule.set is not None),
         meters=tuple(make.meter(budget) for budget in bundle.policy.budgets),
         obligates=tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelrouter.decision import Reason, Removal, RuleRef
+from modelrouter.decision import Removal
 from modelrouter.engine.clauses import Engine, PermitGate
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.truth import TRUE
@@ -56,7 +56,7 @@ def guard(subject: Subject, engine: Engine) -> Guarded:
         permits += applied
         missing = engine.everything & ~allowed
         unsure, sure = missing & perhaps, missing & ~perhaps
-        reasons = ((sure, NO_PERMIT), (unsure, NO_CERTAIN_PERMIT))
+        reasons = ((sure, gate.missing), (unsure, gate.uncertain))
         removals += [Removal(models=mask, reason=reason) for mask, reason in reasons if mask]
         definite |= sure
         doubtful |= unsure
@@ -80,12 +80,3 @@ def permitted(subject: Subject, gate: PermitGate) -> tuple[tuple[str, ...], int,
         elif found:
             perhaps |= clause.mask
     return tuple(applied), allowed, perhaps
-
-
-NO_PERMIT = Reason(stage="guard", rule=RuleRef(), detail="no permit covers it at this level")
-NO_CERTAIN_PERMIT = Reason(
-    stage="guard",
-    rule=RuleRef(),
-    detail="no permit is sure to cover it while part of the call is unclassified",
-    unclassified=True,
-)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from modelrouter.policy.document import Budget, Fact, Goal, Labels, Objective, Policy, Rule
+from modelrouter.policy.document import Budget, Fact, Goal, Objective, Policy, Rule
 from modelrouter.policy.findings import Findings, Path
+from modelrouter.policy.labelling import Labels
 from modelrouter.policy.repeats import check_cycles, check_listed_once, check_unique
 from modelrouter.policy.rollout import Rollout
 from modelrouter.policy.shapes import is_list, is_mapping

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modelrouter.labels import Category, LabelScheme
 from modelrouter.policy.catalogue import ModelEntry
-from modelrouter.policy.document import Fact, Labels, Policy
+from modelrouter.policy.document import Fact, Policy
 from modelrouter.policy.findings import (
     PROBLEMS_WITH_HINT,
     Findings,
@@ -17,6 +17,7 @@ from modelrouter.policy.findings import (
     shortened,
 )
 from modelrouter.policy.impossible import impossible_parts
+from modelrouter.policy.labelling import Labels
 from modelrouter.policy.matchers import FactMatch, ModelMatcher, RequestMatcher, SetMatch
 from modelrouter.values import FactValue
 from modelrouter.yamlsource import Source

@@ -40,8 +40,8 @@ class Mentions:
 
     __slots__ = ("budgets", "models", "tokens", "whens")
 
-    def __init__(self) -> None:
-        self.whens: list[RequestMatcher] = []
+    def __init__(self, whens: Iterable[RequestMatcher] = ()) -> None:
+        self.whens: list[RequestMatcher] = [*whens]
         self.models: list[ModelMatcher] = []
         self.tokens: list[int] = []
         self.budgets: list[str] = []

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from modelrouter.errors import Problem
-from modelrouter.loader import inspect
+from modelrouter.loader import inspect, load
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "policy"
@@ -59,7 +59,8 @@ def test_the_golden_files_show_every_code_of_the_loader() -> None:
     named = {"MR000", "MR003", "MR006", "MR012", "MR020"}
     names = {f"MR{number}" for number in range(101, 111)}
     endpoints = {f"MR{number}" for number in range(120, 125)}
-    assert codes >= named | names | endpoints
+    layers = {f"MR{number}" for number in range(130, 138)}
+    assert codes >= named | names | endpoints | layers
     assert len(CASES) >= 25
 
 
@@ -70,7 +71,8 @@ def test_every_code_is_in_the_reference() -> None:
     )
     package = Path(__file__).parents[2] / "modelrouter"
     used: set[str] = set()
-    for name in ("yamlsource.py", "yamlsyntax.py", "loader.py", *sorted_modules(package)):
+    readers = ("yamlsource", "yamlsyntax", "documents", "lineage", "tightening", "loader")
+    for name in (*(f"{reader}.py" for reader in readers), *sorted_modules(package)):
         used |= set(re.findall(r'"(MR\d{3})"', (package / name).read_text(encoding="utf-8")))
     assert used == documented
 
@@ -101,7 +103,15 @@ def examples() -> dict[str, str]:
 
 @pytest.mark.parametrize("code", examples())
 def test_an_example_of_the_reference_gives_its_code_and_no_other(code: str, tmp_path: Path) -> None:
-    example = examples()[code]
+    above, _, example = examples()[code].rpartition("# below\n")
+    if above:
+        whole = BASE.replace("models:", "#") + above if "\nmodels:" in above else BASE + above
+        (tmp_path / "above.yaml").write_text(whole, encoding="utf-8")
+        lower = f"apiVersion: modelrouter/v1\nkind: Policy\nextends: above.yaml\n{example}"
+        (tmp_path / "policy.yaml").write_text(lower, encoding="utf-8")
+        assert load(tmp_path / "above.yaml")
+        assert {part.code for part in inspect(tmp_path / "policy.yaml").problems} == {code}
+        return
     base = BASE.replace("models:", "#") if example.startswith("models:") else BASE
     text = example if example.startswith("apiVersion:") else base + example
     (tmp_path / "policy.yaml").write_text(text, encoding="utf-8")

@@ -59,14 +59,15 @@ def test_only_a_task_may_stand_without_a_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(POLICIES.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.name}"
+    "path", sorted(POLICIES.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.name}"
 )
 def test_a_shipped_file_fits_its_schema_and_names_it(path: Path) -> None:
     data: Any = read_file(path).data
     name = NAMES[data["kind"]]
     assert errors_of(name, data) == []
     first = path.read_text(encoding="utf-8").splitlines()[0]
-    assert first == f"# yaml-language-server: $schema=../../modelrouter/schema/{name}.v1.json"
+    up = "../" * len(path.relative_to(POLICIES).parts)
+    assert first == f"# yaml-language-server: $schema={up}modelrouter/schema/{name}.v1.json"
     assert (path.parent / first.partition("$schema=")[2]).is_file()
 
 
