@@ -145,7 +145,7 @@ def test_signatures_have_one_spelling(small: Packed, keys: Keys) -> None:
         head + line[:-1],
     ):
         changed = joined((parts | {"modelrouter-bundle": spelled_otherwise}).items())
-        with pytest.raises(BundleRefused, match="not in the form|is not signed"):
+        with pytest.raises(BundleRefused, match=r"not in the form|is not signed"):
             opened(changed, keys)
 
 
