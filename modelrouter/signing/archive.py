@@ -47,7 +47,7 @@ def members(archive: bytes) -> Iterator[tuple[str, bytes]]:
         content = archive[at + BLOCK : at + BLOCK + size]
         after = at + BLOCK + size + -size % BLOCK
         padding = archive[at + BLOCK + size : after]
-        if len(content) < size or len(padding) < -size % BLOCK:
+        if len(content) < size:
             raise BundleRefused("the bundle is cut off", hint="fetch it again")
         if padding.count(0) != len(padding):
             raise BundleRefused("the bundle holds bytes between its files")

@@ -146,8 +146,8 @@ def test_wrong_usage_and_unreadable_files_end_in_two(
         assert (done.code, done.out) == (2, ""), argv
     file = str(tmp_path / "x.bundle")
     for serial in ("0", "1.0", "1e3", "9007199254740992", "", "7 "):
-        argv = ["bundle", "create", str(POLICIES / "quickstart"), "-o", file, "--key", private]
-        assert run(*argv, "--serial", serial).code == 2
+        words = ["bundle", "create", str(POLICIES / "quickstart"), "-o", file, "--key", private]
+        assert run(*words, "--serial", serial).code == 2
     assert create(file, public).code == 2
     assert create(file, private, policy=str(tmp_path / "lost")).code == 2
     assert create(str(tmp_path / "lost" / "x"), private).code == 2

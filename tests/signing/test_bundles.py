@@ -174,7 +174,7 @@ def test_nothing_of_an_unverified_bundle_is_parsed(
 ) -> None:
     # Each would fail in a way of its own if it were reached before the signature.
     bundle = packed(folder, keys)
-    files = opened(bundle.content, keys).files
+    files = dict(opened(bundle.content, keys).files)
     for manifest in (b"[" * 200_000, encoded(bundle.manifest).replace(b'"mill"', b'"null"')):
         content = resealed(manifest, files | {"a.yaml": b"{" * 1000}, others)
         with pytest.raises(BundleRefused, match="no trusted key"):

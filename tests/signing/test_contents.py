@@ -125,6 +125,48 @@ def test_another_format_is_named(small: Packed, keys: Keys) -> None:
             opened(joined((parts | {"modelrouter-bundle": head + rest}).items()), keys)
 
 
+def test_signatures_have_one_spelling(small: Packed, keys: Keys) -> None:
+    parts = dict(members(small.content))
+    good = parts["modelrouter-bundle"]
+    head, line = good.splitlines(keepends=True)
+    before, after = b"0" * 64 + line[64:], b"f" * 64 + line[64:]
+    assert opened(joined((parts | {"modelrouter-bundle": head + line + after}).items()), keys)
+    for spelled_otherwise in (
+        head + after + line,
+        head + line + before,
+        head + line + line,
+        head + line[:65] + bytes(128).replace(b"\0", b"0") + b"\n" + line,
+        head + b"more\n" + line,
+        head + line + b"more",
+        head + line + b"\n",
+        head + line.upper(),
+        head + line.replace(b" ", b"  "),
+        head + line.replace(b"\n", b"\r\n"),
+        head + line[:-1],
+    ):
+        changed = joined((parts | {"modelrouter-bundle": spelled_otherwise}).items())
+        with pytest.raises(BundleRefused, match=r"not in the form|is not signed"):
+            opened(changed, keys)
+
+
+def test_signatures_are_few(small: Packed, keys: Keys) -> None:
+    files = opened(small.content, keys).files
+    manifest = encoded(small.manifest)
+    own = envelope(small.content)
+    for more, told in ((7, None), (8, "not in the form")):
+        others = {digest_like(number): bytes(64) for number in range(more)}
+        content = sealed(manifest, files, own | others)
+        if told is None:
+            assert opened(content, keys).signers == (keys.id,)
+        else:
+            with pytest.raises(BundleRefused, match=told):
+                opened(content, keys)
+
+
+def digest_like(number: int) -> str:
+    return f"{number:064x}"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

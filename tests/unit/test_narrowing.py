@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,18 @@ def names_of(folder: Path) -> Names:
     return found.names
 
 
+@cache
+def validator_of(kind: str, folder: Path) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(narrowed(KINDS[kind], names_of(folder)))
+
+
+@cache
+def general(kind: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema_of(KINDS[kind]))
+
+
 def complaints(data: Any, folder: Path) -> list[str]:
-    schema = narrowed(KINDS[data["kind"]], names_of(folder))
-    validator = jsonschema.Draft202012Validator(schema)
-    return [error.message for error in validator.iter_errors(data)]
+    return [error.message for error in validator_of(data["kind"], folder).iter_errors(data)]
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], bool]]:
@@ -107,10 +115,6 @@ def misspelt(data: Any, path: tuple[Any, ...], *, key: bool) -> tuple[Any, tuple
     return changed, (*path[:-1], f"{path[-1]}x")
 
 
-def general(kind: str) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(schema_of(KINDS[kind]))
-
-
 def loader_objects(file: Path, changed: Any, path: tuple[Any, ...], *, key: bool) -> bool:
     """Whether the loader says that the name at `path` is unknown."""
     file.write_text(json.dumps(changed, indent=1), encoding="utf-8")
@@ -129,8 +133,9 @@ def loader_objects(file: Path, changed: Any, path: tuple[Any, ...], *, key: bool
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_shipped_file_fits_the_schema_of_its_policy(path: Path) -> None:
     data: Any = read_file(path).data
-    schema = narrowed(KINDS[data["kind"]], names_of(path.parent))
-    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator.check_schema(
+        narrowed(KINDS[data["kind"]], names_of(path.parent))
+    )
     assert complaints(data, path.parent) == []
 
 
@@ -143,8 +148,7 @@ def test_a_misspelt_name_is_rejected_wherever_the_loader_rejects_it(
         (tmp_path / other.name).write_bytes(other.read_bytes())
     data: Any = read_file(path).data
     shape = general(data["kind"])
-    schema = narrowed(KINDS[data["kind"]], names_of(path.parent))
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = validator_of(data["kind"], path.parent)
     judged: dict[tuple[Any, ...], bool] = {}
     rejected = 0
     for place, key in places(data):
@@ -186,27 +190,34 @@ def expected(**parts: Any) -> dict[str, Any]:
     return head("PolicyTest") | {"policy": "policy.yaml", "tests": [test]}
 
 
+SCALARS: list[tuple[Callable[[Any], Any], str, str]] = [
+    (lambda name: when(level=name), "internal", "intrenal"),
+    (lambda name: when(categories=name), "phi", "pih"),
+    (lambda name: when(task=name), "code", "cod"),
+    (lambda name: when(needs=name), "vision", "visoin"),
+    (lambda name: rule(models={"id": name}), "ward/small-8b", "ward/small"),
+    (lambda name: rule(models={"set": name}), "outside", "outsid"),
+    (lambda name: rule(models={"capabilities": name}), "tools", "tool"),
+    (lambda name: rule(models={"not": {"set": name}}), "outside", "outsid"),
+    (lambda name: when(facts={"purpose": name}), "care", "cure"),
+    (lambda name: asked(categories=name), "phi", "pih"),
+    (lambda name: asked(needs=name), "vision", "visoin"),
+    (lambda name: expected(never=name), "ward/small-8b", "ward/small"),
+    (lambda name: expected(rules=name), "floor-icd", "floor-idc"),
+    (lambda name: expected(obligations={"redact": name}), "pii", "pi"),
+]
+
+
+def listed_forms() -> Iterator[tuple[Any, Any]]:
+    """Yield a right and a wrong document: a scalar, a list of one, one wrong among several."""
+    for make, good, bad in SCALARS:
+        yield make(good), make(bad)
+        yield make([good]), make([bad])
+        yield make([good]), make([good, bad])
+
+
 FORMS: list[tuple[Any, Any]] = [
-    *(
-        (make(good), make(bad))
-        for make, good, bad in [
-            (lambda name: when(level=name), "internal", "intrenal"),
-            (lambda name: when(categories=name), "phi", "pih"),
-            (lambda name: when(task=name), "code", "cod"),
-            (lambda name: when(needs=name), "vision", "visoin"),
-            (lambda name: rule(models={"id": name}), "ward/small-8b", "ward/small"),
-            (lambda name: rule(models={"set": name}), "outside", "outsid"),
-            (lambda name: rule(models={"capabilities": name}), "tools", "tool"),
-            (lambda name: rule(models={"not": {"set": name}}), "outside", "outsid"),
-            (lambda name: when(facts={"purpose": name}), "care", "cure"),
-            (lambda name: asked(categories=name), "phi", "pih"),
-            (lambda name: asked(needs=name), "vision", "visoin"),
-            (lambda name: expected(never=name), "ward/small-8b", "ward/small"),
-            (lambda name: expected(rules=name), "floor-icd", "floor-idc"),
-            (lambda name: expected(obligations={"redact": name}), "pii", "pi"),
-        ]
-        for good, bad in [(good, bad), ([good], [bad]), ([good], [good, bad])]
-    ),
+    *listed_forms(),
     *(
         (when(**{key: {word: good}}), when(**{key: {word: bad}}))
         for key, name, wrong in [("categories", "phi", "pih"), ("needs", "vision", "visoin")]
