@@ -240,7 +240,7 @@ def shadow_attributes(shadow: ShadowDifference) -> dict[str, AttributeValue]:
 
 @functools.cache
 def shadow_counter() -> Counter:
-    """Return the counter of differences; a second one of its name would warn."""
+    """Return the one counter of differences: until there is an SDK the API remembers each."""
     from opentelemetry import metrics  # noqa: PLC0415 - only where there is something to count
 
     return metrics.get_meter("modelrouter").create_counter(

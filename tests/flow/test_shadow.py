@@ -19,6 +19,7 @@ from modelrouter.labels import Label
 from modelrouter.loader import inspect, load, load_text
 from modelrouter.policy.bundle import Bundle
 from modelrouter.shadowing import Shadow
+from modelrouter.telemetry import shadow_counter
 from modelrouter.testing import ManualClock, ScriptedProvider
 from modelrouter.values import Limits, Request
 from tests.flow.kit import AT_HOME, STAYS_HOME, Api, bundle, key_of, model, put, runtime, vendor
@@ -502,3 +503,7 @@ def test_differences_are_counted_by_kind() -> None:
         point("next", "model", 2),
         point("next", "outcome", 2),
     ]
+
+
+def test_there_is_one_counter() -> None:
+    assert shadow_counter() is shadow_counter()
