@@ -182,4 +182,6 @@ def _served_claim(world: World, policy: Json) -> Json:
         when = {**_when(world), **when}
     elif dice.chance(30):
         when["tokens"] = strategies._range(dice, (500, 1000, 2000))
+    if world.capabilities and dice.chance(25):
+        when["needs"] = strategies._collection(dice, world.capabilities)
     return {"when": when, "always_served": True}
