@@ -39,11 +39,38 @@ def test_a_need_that_only_another_clause_mentions_is_no_need_of_a_served_call() 
 
 
 def test_a_need_that_the_claim_names_is_a_need() -> None:
-    claim: Json = {"id": "c", "always_served": True, "when": {"needs": {"any": ["tools", "vision"]}}}
+    claim: Json = {
+        "id": "c",
+        "always_served": True,
+        "when": {"needs": {"any": ["tools", "vision"]}},
+    }
     found = outcome(bundle_of({**LABELS, "rules": [OPEN]}, [HOME]), claim)
     assert found.outcome == "refuted"
     assert found.request is not None
     assert "vision" in found.request.needs
+
+
+@pytest.mark.parametrize("over", ["present", "any"])
+def test_more_tokens_than_a_request_can_state_are_no_counterexample(over: str) -> None:
+    """A request states at most 10**12 tokens, a catalogue as many days."""
+    bundle = bundle_of({**LABELS, "rules": [OPEN]}, [HOME])
+    claim: Json = {"id": "c", "when": {"tokens": {"above": 10**12}}, "never_sent": "all"}
+    found = outcome(bundle, {**claim, "over": over})
+    assert (found.outcome, found.vacuous) == ("proved", True)
+    most = outcome(bundle, {**claim, "when": {"tokens": {"at_least": 10**12}}, "over": over})
+    assert most.request is not None
+    assert most.request.tokens == 10**12
+
+
+def test_a_longer_retention_than_a_catalogue_can_state_is_inconceivable() -> None:
+    home_only: Json = {
+        "id": "known",
+        "effect": "require",
+        "models": {"retention_days": {"at_least": 0}},
+    }
+    bundle = bundle_of({**LABELS, "rules": [OPEN, home_only]}, [HOME])
+    claim: Json = {"id": "c", "over": "any", "never_sent": {"retention_days": {"above": 10**12}}}
+    assert outcome(bundle, claim).holds
 
 
 @pytest.mark.xfail(
