@@ -63,12 +63,11 @@ def guard_allows(decision: Decision) -> frozenset[str]:
     """Return the models that nothing at the guard, or before it, excludes."""
     if (decision.deny_stage or "").startswith("missing_fact:"):
         return frozenset()
-    shut = {
-        part["model"]
-        for part in decision.as_json()["excluded"]
-        if any(reason["stage"] == "guard" for reason in part["reasons"])
-    }
-    return frozenset(decision.models) - shut
+    shut = 0
+    for removal in decision.removals:
+        if removal.reason.stage == "guard":
+            shut |= removal.models
+    return frozenset(n for place, n in enumerate(decision.models) if not shut >> place & 1)
 
 
 def conditions(clauses: Iterable[Json | None], key: str) -> list[Any]:
@@ -118,6 +117,7 @@ class Universe:
     allowed: dict[State, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Read what the policy declares, and compile it."""
         labels = self.policy.get("labels")
         labels = labels if isinstance(labels, dict) else {"categories": oracle.STANDARD}
         self.levels: list[str] = labels.get("levels") or oracle.LEVELS
@@ -160,7 +160,8 @@ class Universe:
     def request(self, state: State) -> Request:
         """Return the call that states as little as possible and still is in `state`."""
         label = state.label
-        declared, evidence = None, ()
+        declared: Label | None = None
+        evidence: tuple[Label, ...] = ()
         if label.declared:
             known = label.known - self.carries[state.task]
             own = self.bare(known)
@@ -308,9 +309,9 @@ class Space:
                 if self.level_holds(level):
                     yield Labelled(level, frozenset(known), frozenset(unknown))
         stand_in = self.unlabelled(carried)
-        if not self.served and self.level_holds(stand_in.level):
-            if self.satisfiable(stand_in.known, stand_in.unknown):
-                yield stand_in
+        meant = self.satisfiable(stand_in.known, stand_in.unknown)
+        if not self.served and meant and self.level_holds(stand_in.level):
+            yield stand_in
 
     def unlabelled(self, carried: frozenset[str]) -> Labelled:
         """Return the closed label of a call that states none."""
@@ -340,15 +341,15 @@ class Space:
         for size in range(1, len(mentioned) + 1):
             for part in itertools.combinations(mentioned, size):
                 whole = known.union(part)
-                if self.universe.implied(whole) == whole:
-                    if oracle.members(whole, set(), wanted) == YES:
-                        return True
+                closed = self.universe.implied(whole) == whole
+                if closed and oracle.members(whole, set(), wanted) == YES:
+                    return True
         return False
 
     # -- the two kinds of property ---------------------------------------------
 
     def sent(self, matcher: Any) -> tuple[State, str] | None:
-        """Return a request and a model that the property says never meet, if the guard lets them."""
+        """Return a request and a model that the guard lets meet against the property."""
         case = oracle.Case(
             {**self.universe.policy, "facts": {}},
             self.universe.catalogue,
@@ -408,7 +409,7 @@ def turning_points(universe: Universe) -> Iterator[int]:
         price = {
             key: number(value)
             for key, value in model["price"].items()
-            if key != "as_of" and key != "attested_by" and key != "expires"
+            if key not in {"as_of", "attested_by", "expires"}
         }
         rate = max(price["input"], price.get("cache_write", Fraction(0)))
         fixed = DEFAULT_OUTPUT * max(price["output"], price.get("reasoning", Fraction(0)))

@@ -135,9 +135,9 @@ def test_what_is_proved_of_any_model_is_proved_of_every_catalogue() -> None:
     tally: Counter[bool] = Counter()
 
     @often(FEWER)
-    @given(claims(), st.data())
-    def compare(case: Claimed, data: st.DataObject) -> None:
-        policy, catalogue, found = case
+    @given(claims_and_catalogues())
+    def compare(drawn: tuple[Claimed, list[list[Json]]]) -> None:
+        (policy, catalogue, found), catalogues = drawn
         policy = {**policy, "tasks": policy.get("tasks") or sorted(tasks_of(catalogue))}
         bundle = bundle_of(policy, catalogue)
         proved = [
@@ -147,11 +147,7 @@ def test_what_is_proved_of_any_model_is_proved_of_every_catalogue() -> None:
         ]
         if not proved:
             return
-        dice = Dice(data.draw)
-        ids = [model["id"] for model in catalogue]
-        for _ in range(2):
-            models = [strategies._model(dice, name, [], first=False) for name in ids]
-            models.append(keeper(catalogue))
+        for models in catalogues:
             other = bundle_of(policy, models)
             for claim in proved:
                 tally[True] += 1
@@ -160,6 +156,19 @@ def test_what_is_proved_of_any_model_is_proved_of_every_catalogue() -> None:
 
     compare()
     assert tally[True] > FEWER / 2
+
+
+@st.composite
+def claims_and_catalogues(draw: st.DrawFn) -> tuple[Claimed, list[list[Json]]]:
+    """Draw a policy with properties, and other catalogues with its models' ids."""
+    case, dice = draw(claims()), Dice(draw)
+    _, catalogue, _ = case
+    ids = [model["id"] for model in catalogue]
+    found = []
+    for _ in range(2):
+        models = [strategies._model(dice, name, [], first=False) for name in ids]
+        found.append([*models, keeper(catalogue)])
+    return case, found
 
 
 def tasks_of(catalogue: list[Json]) -> set[str]:
