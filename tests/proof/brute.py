@@ -63,12 +63,11 @@ def guard_allows(decision: Decision) -> frozenset[str]:
     """Return the models that nothing at the guard, or before it, excludes."""
     if (decision.deny_stage or "").startswith("missing_fact:"):
         return frozenset()
-    shut = {
-        part["model"]
-        for part in decision.as_json()["excluded"]
-        if any(reason["stage"] == "guard" for reason in part["reasons"])
-    }
-    return frozenset(decision.models) - shut
+    shut = 0
+    for removal in decision.removals:
+        if removal.reason.stage == "guard":
+            shut |= removal.models
+    return frozenset(n for place, n in enumerate(decision.models) if not shut >> place & 1)
 
 
 def conditions(clauses: Iterable[Json | None], key: str) -> list[Any]:
@@ -118,6 +117,7 @@ class Universe:
     allowed: dict[State, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Read what the policy declares, and compile it."""
         labels = self.policy.get("labels")
         labels = labels if isinstance(labels, dict) else {"categories": oracle.STANDARD}
         self.levels: list[str] = labels.get("levels") or oracle.LEVELS
@@ -160,7 +160,8 @@ class Universe:
     def request(self, state: State) -> Request:
         """Return the call that states as little as possible and still is in `state`."""
         label = state.label
-        declared, evidence = None, ()
+        declared: Label | None = None
+        evidence: tuple[Label, ...] = ()
         if label.declared:
             known = label.known - self.carries[state.task]
             own = self.bare(known)
@@ -295,7 +296,9 @@ class Space:
         carried = universe.carries[task]
         mentioned = universe.implied(names_in(conditions(self.clauses, "categories")))
         names = sorted(mentioned - carried)
-        for states in itertools.product((NO, YES) if self.served else (NO, 1, YES), repeat=len(names)):
+        for states in itertools.product(
+            (NO, YES) if self.served else (NO, 1, YES), repeat=len(names)
+        ):
             known = carried | {n for n, s in zip(names, states, strict=True) if s == YES}
             unknown = {n for n, s in zip(names, states, strict=True) if s == 1}
             if universe.implied(known) != known or universe.implied(unknown) - known != unknown:
@@ -306,9 +309,9 @@ class Space:
                 if self.level_holds(level):
                     yield Labelled(level, frozenset(known), frozenset(unknown))
         stand_in = self.unlabelled(carried)
-        if not self.served and self.level_holds(stand_in.level):
-            if self.satisfiable(stand_in.known, stand_in.unknown):
-                yield stand_in
+        meant = self.satisfiable(stand_in.known, stand_in.unknown)
+        if not self.served and meant and self.level_holds(stand_in.level):
+            yield stand_in
 
     def unlabelled(self, carried: frozenset[str]) -> Labelled:
         """Return the closed label of a call that states none."""
@@ -338,18 +341,21 @@ class Space:
         for size in range(1, len(mentioned) + 1):
             for part in itertools.combinations(mentioned, size):
                 whole = known.union(part)
-                if self.universe.implied(whole) == whole:
-                    if oracle.members(whole, set(), wanted) == YES:
-                        return True
+                closed = self.universe.implied(whole) == whole
+                if closed and oracle.members(whole, set(), wanted) == YES:
+                    return True
         return False
 
     # -- the two kinds of property ---------------------------------------------
 
     def sent(self, matcher: Any) -> tuple[State, str] | None:
-        """Return a request and a model that the property says never meet, if the guard lets them."""
-        case = oracle.Case({**self.universe.policy, "facts": {}}, self.universe.catalogue,
-                           {"level": self.universe.levels[0], "task": next(iter(self.universe.carries))},
-                           self.universe.at)
+        """Return a request and a model that the guard lets meet against the property."""
+        case = oracle.Case(
+            {**self.universe.policy, "facts": {}},
+            self.universe.catalogue,
+            {"level": self.universe.levels[0], "task": next(iter(self.universe.carries))},
+            self.universe.at,
+        )
         covered = {m["id"] for m in self.universe.catalogue if case.covers(matcher, m) != NO}
         for state in self.states():
             hit = self.universe.allows(state) & covered
@@ -387,7 +393,9 @@ def turning_points(universe: Universe) -> Iterator[int]:
         for part in [rule.get("set") or {}]
         if "max_cost_usd" in part
     ]
-    limits += [number(b["limit_usd"]) for b in universe.policy.get("budgets") or [] if "limit_usd" in b]
+    limits += [
+        number(b["limit_usd"]) for b in universe.policy.get("budgets") or [] if "limit_usd" in b
+    ]
     points: list[Fraction] = [
         Fraction(b["limit_tokens"] - DEFAULT_OUTPUT)
         for b in universe.policy.get("budgets") or []
@@ -398,7 +406,11 @@ def turning_points(universe: Universe) -> Iterator[int]:
             points.append(Fraction(model["context_window"] - DEFAULT_OUTPUT))
         if "price" not in model:
             continue
-        price = {key: number(value) for key, value in model["price"].items() if key != "as_of" and key != "attested_by" and key != "expires"}
+        price = {
+            key: number(value)
+            for key, value in model["price"].items()
+            if key not in {"as_of", "attested_by", "expires"}
+        }
         rate = max(price["input"], price.get("cache_write", Fraction(0)))
         fixed = DEFAULT_OUTPUT * max(price["output"], price.get("reasoning", Fraction(0)))
         for limit in limits:

@@ -166,8 +166,8 @@ def entities(catalogue: list[Json], at: datetime.date) -> list[Json]:
         fresh = {} if past(data, at) else data
         keys = ("hosting", "weights", "operator", "region", "licence")
         attributes = {"id": model["id"]} | {key: own[key] for key in keys if key in own}
-        keys = ("retention_days", "trains_on_data")
-        attributes |= {key: fresh[key] for key in keys if key in fresh}
+        stated = ("retention_days", "trains_on_data")
+        attributes |= {key: fresh[key] for key in stated if key in fresh}
         if own:
             attributes |= {key: as_list(own.get(key)) for key in ("tags", "capabilities")}
         if not past(data, at):
@@ -181,7 +181,13 @@ def entities(catalogue: list[Json], at: datetime.date) -> list[Json]:
 
 
 def context(
-    *, level: int, categories: Iterable[str], task: str, needs: Iterable[str], tokens: int, facts: Json
+    *,
+    level: int,
+    categories: Iterable[str],
+    task: str,
+    needs: Iterable[str],
+    tokens: int,
+    facts: Json,
 ) -> Json:
     """Return a call as Cedar sees it."""
     return {

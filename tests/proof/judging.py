@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import datetime
 import os
-from typing import Any
 
 from hypothesis import HealthCheck, settings
 
@@ -25,7 +24,7 @@ AT = datetime.date(2026, 11, 23)
 CASES = int(os.environ.get("ORACLE_CASES", "300"))
 
 
-def often(count: int) -> Any:
+def often(count: int) -> settings:
     """Return the settings of a comparison of so many cases."""
     return settings(
         max_examples=count,

@@ -41,7 +41,7 @@ def worlds(draw: st.DrawFn) -> tuple[Dice, World, Json, list[Json]]:
     world, (policy, catalogue, _) = strategies.draw_case(dice)
     policy.pop("objectives", None)
     rules = policy.setdefault("rules", [])
-    for number in range(dice.pick((0, 1, 1, 2, 3, 4))):
+    for number in range(dice.pick((1, 1, 2, 3, 4))):
         rules.append({"id": f"extra-{number}", **_guardrail(world)})
     if not rules:
         del policy["rules"]
@@ -55,6 +55,9 @@ def _guardrail(world: World) -> Json:
     rule = strategies._rule(world, effect)
     if dice.chance(50):
         rule["when"] = _when(world)
+    elif world.categories and dice.chance(60):
+        # What is unknown decides most often where rules read categories.
+        rule["when"] = {"categories": strategies._collection(dice, world.categories)}
     if effect != "permit" or dice.chance(50):
         rule["models"] = _matcher(world)
     return rule
@@ -91,7 +94,9 @@ def _when(world: World) -> Json:
     if world.dice.chance(30):
         when = {**strategies._when(world), **when}
     if isinstance((when.get("facts") or {}).get("tenant"), dict):
-        when["facts"]["tenant"] = {"prefix": world.dice.pick(("acme-", "acme", "acme-eu", "b", "a"))}
+        when["facts"]["tenant"] = {
+            "prefix": world.dice.pick(("acme-", "acme", "acme-eu", "b", "a"))
+        }
     return _roughened(world.dice, when, "tokens")
 
 
@@ -107,7 +112,11 @@ def _matcher(world: World) -> Any:
         matcher = {"set": list(world.sets)[:2]}
     elif form == "all":
         return "all"
-    prefixes = {"region": ("eu-", "eu", "eu-w", "us-"), "operator": ("a", "ac"), "id": ("a/", "a/o")}
+    prefixes = {
+        "region": ("eu-", "eu", "eu-w", "us-"),
+        "operator": ("a", "ac"),
+        "id": ("a/", "a/o"),
+    }
     for key, some in prefixes.items():
         if isinstance(matcher.get(key), dict):
             matcher[key] = {"prefix": dice.pick(some)}
@@ -149,7 +158,9 @@ def _likely_claim(world: World, policy: Json) -> Json:
 def _varied(world: World, when: Json | None, models: Any) -> Json:
     """Narrow a claim, which keeps it true, or change it, which may not."""
     dice = world.dice
-    change = dice.pick(("none", "narrow", "narrow", "when", "widen", "not", "models", "none", "narrow", "none"))
+    change = dice.pick(
+        ("none", "narrow", "narrow", "when", "widen", "not", "models", "none", "narrow", "none")
+    )
     if change == "narrow":
         when = {**strategies._when(world), **(when or {})}
         if isinstance(models, dict) and dice.chance(40):
@@ -182,4 +193,6 @@ def _served_claim(world: World, policy: Json) -> Json:
         when = {**_when(world), **when}
     elif dice.chance(30):
         when["tokens"] = strategies._range(dice, (500, 1000, 2000))
+    if world.capabilities and dice.chance(25):
+        when["needs"] = strategies._collection(dice, world.capabilities)
     return {"when": when, "always_served": True}
