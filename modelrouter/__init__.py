@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from modelrouter.labels import Label
     from modelrouter.ports import Chunk
     from modelrouter.receipts import Receipt
+    from modelrouter.reloading import Reload
     from modelrouter.reply import Reply
     from modelrouter.router import Router
     from modelrouter.values import Usage
@@ -56,6 +57,7 @@ __all__ = [
     "PolicyError",
     "Reason",
     "Receipt",
+    "Reload",
     "Reply",
     "Router",
     "Usage",
@@ -79,6 +81,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "labels": ("Label",),
     "ports": ("Chunk",),
     "receipts": ("Receipt",),
+    "reloading": ("Reload",),
     "reply": ("Reply",),
     "router": ("Router",),
     "values": ("Usage",),

@@ -45,11 +45,13 @@ class Inspection:
         readable: Whether there was a policy document to speak of. False if the path does not
             exist or may not be read, if the file is empty, binary or too large, and if the
             folder holds no policy or several. Broken YAML and a misspelt kind are readable.
+        files: Every file that was read, or looked for and not found.
     """
 
     bundle: Bundle | None
     problems: tuple[Problem, ...]
     readable: bool
+    files: tuple[Path, ...] = ()
 
 
 def load(path: str | Path) -> Bundle:
@@ -88,7 +90,12 @@ def inspect(path: str | Path) -> Inspection:
     else:  # a folder: a document of no known kind could have been the policy
         sources = reading.sources.values()
         readable = any(part.readable and kind_of(part) is None for part in sources)
-    return Inspection(bundle=bundle, problems=reading.findings.ordered(), readable=readable)
+    return Inspection(
+        bundle=bundle,
+        problems=reading.findings.ordered(),
+        readable=readable,
+        files=(*reading.sources, *reading.absent),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,11 +106,13 @@ class Reading:
         shown: The path as the caller gave it.
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
+        absent: Files that were looked for and are not there.
     """
 
     shown: str
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
+    absent: list[Path] = field(default_factory=list[Path])
 
     def read(self, file: Path) -> Source:
         """Return the document in `file`."""
@@ -225,6 +234,7 @@ class Reading:
                 hint = "a catalogue lies in the policy's own folder"
                 problem = "lies outside the policy's folder", hint
             elif not is_there(file):
+                self.absent.append(file)
                 problem = "does not exist", f"looked in {folder}"
             else:
                 part = self.read(file)
