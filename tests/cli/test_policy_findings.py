@@ -74,7 +74,13 @@ def test_every_code_is_in_the_reference() -> None:
     )
     package = Path(__file__).parents[2] / "modelrouter"
     used: set[str] = set()
-    for name in ("yamlsource.py", "yamlsyntax.py", "loader.py", *RELOADING, *sorted_modules(package)):
+    for name in (
+        "yamlsource.py",
+        "yamlsyntax.py",
+        "loader.py",
+        *RELOADING,
+        *sorted_modules(package),
+    ):
         used |= set(re.findall(r'"(MR\d{3})"', (package / name).read_text(encoding="utf-8")))
     assert used == documented
 
