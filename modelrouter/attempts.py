@@ -15,7 +15,7 @@ from modelrouter.calls import Call, cost_of, decide_again
 from modelrouter.decision import Candidate, Obligations, Reason, Removal, RuleRef
 from modelrouter.denying import denial, shortage_error
 from modelrouter.errors import Attempted, ErrorKind
-from modelrouter.gating import Reasons, gate, newest_engine
+from modelrouter.gating import Reasons, Standing, gate, standing
 from modelrouter.ports import Key, ProviderError, Send
 from modelrouter.values import Usage
 from modelrouter.world import Approval, Target
@@ -23,7 +23,6 @@ from modelrouter.world import Approval, Target
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from modelrouter.engine.clauses import Engine
 
 __all__ = ["Attempt", "open_attempt"]
 
@@ -36,14 +35,14 @@ class Attempt:
     """A transmission that the gate released, with the money it holds.
 
     Attributes:
-        released: The policy that released it.
+        released: What the gate judged by.
         settled: Whether the hold has been given back and the span has ended.
     """
 
     call: Call
     candidate: Candidate
     send: Send
-    released: Engine
+    released: Standing
     hold: Hold
     span: Span
     number: int
@@ -140,7 +139,7 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     if call.left_s() <= 0:
         return ProviderError(ErrorKind.TIMEOUT)
     candidate = call.decision.candidates[call.plan.current]
-    newest = newest_engine(call)
+    newest = standing(call)
     obligations = gate(call, candidate, newest)
     try:
         if not isinstance(obligations, Obligations) or not await approved(
@@ -249,7 +248,7 @@ def pass_over(call: Call, candidate: Candidate, reasons: Reasons) -> ProviderErr
     return ProviderError(last.kind, status=last.status)
 
 
-async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | None:
+async def reserve(call: Call, candidate: Candidate, newest: Standing) -> Hold | None:
     """Hold the worst case of a candidate in all its budgets, or decide once more.
 
     Returns:
@@ -258,7 +257,7 @@ async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | No
     """
     held = await call.world.ledger.reserve(call.charges_for(candidate))
     if isinstance(held, Hold):
-        if newest_engine(call) is newest:
+        if newest.still(call):
             return held
         await call.world.ledger.settle(held, held.unspent)
         return None

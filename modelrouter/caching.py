@@ -11,7 +11,7 @@ from modelrouter.cache import Entry, Flight, Scope, cache_key
 from modelrouter.calls import Call
 from modelrouter.decision import Obligations
 from modelrouter.engine.request_matching import MISSING
-from modelrouter.gating import gate, newest_engine
+from modelrouter.gating import gate, standing
 from modelrouter.ports import Completion
 from modelrouter.reply import choices_of, finish_reasons_of
 from modelrouter.values import Json
@@ -49,7 +49,7 @@ class Shelf:
         """Return an entry only if its model may serve this call now, by the newest policy too."""
         if entry is None:
             return None
-        newest = newest_engine(self.call)
+        newest = standing(self.call)
         for part in self.call.decision.candidates:
             if part.model == entry.model:
                 asked = gate(self.call, part, newest)

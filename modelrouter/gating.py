@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from modelrouter.calls import Call
 from modelrouter.decide import Snapshot, decide
@@ -21,7 +21,7 @@ from modelrouter.values import Request
 if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
 
-__all__ = ["HandOver", "Overtaken", "Reasons", "gate", "newest_engine"]
+__all__ = ["HandOver", "Overtaken", "Reasons", "Standing", "gate", "standing"]
 
 T = TypeVar("T")
 Reasons = tuple[Reason, ...]
@@ -29,18 +29,37 @@ Reasons = tuple[Reason, ...]
 NEWEST = "the newest policy forbids it"
 
 
-def newest_engine(call: Call) -> Engine:
-    """Return the policy in force now."""
-    return call.world.in_force.engine(call.world.clock.now().date())
+class Standing(NamedTuple):
+    """What a gate judges by.
+
+    Attributes:
+        engine: The policy in force.
+        closed_from: Place of the lowest level that is closed because it is stale, or None.
+    """
+
+    engine: Engine
+    closed_from: int | None
+
+    def still(self, call: Call) -> bool:
+        """Whether a gate would judge by the same now."""
+        now = standing(call)
+        return now.engine is self.engine and now.closed_from == self.closed_from
 
 
-def gate(call: Call, candidate: Candidate, newest: Engine) -> Obligations | Reasons:
+def standing(call: Call) -> Standing:
+    """Return the policy in force now, and what is closed."""
+    in_force = call.world.in_force
+    engine = in_force.engine(call.world.clock.now().date())
+    return Standing(engine, in_force.closed_from(engine))
+
+
+def gate(call: Call, candidate: Candidate, by: Standing) -> Obligations | Reasons:
     """Ask the newest policy whether `candidate` may receive the call, just before it is sent.
 
     Returns:
         What must be done for this transmission, or why it may not be sent.
     """
-    closed_from = call.world.in_force.closed_from(newest)
+    newest, closed_from = by
     if newest is call.engine:
         guarded = guard(call.asked.subject, newest, closed_from)
         place = newest.place[candidate.model]
@@ -101,7 +120,7 @@ class Overtaken(Exception):
 
 
 class HandOver(Awaitable[T], Generic[T]):
-    """Hands a transmission over to the provider, if the policy that released it is in force.
+    """Hands a transmission over to the provider, if what released it still stands.
 
     The first step of `work` is taken under the lock that a new policy waits for. So once a
     policy has come into force, nothing is handed over that only the one before had released.
@@ -109,19 +128,19 @@ class HandOver(Awaitable[T], Generic[T]):
 
     __slots__ = ("call", "released", "work")
 
-    def __init__(self, call: Call, released: Engine, work: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, call: Call, released: Standing, work: Callable[[], Awaitable[T]]) -> None:
         self.call: Call = call
-        self.released: Engine = released
+        self.released: Standing = released
         self.work: Callable[[], Awaitable[T]] = work
 
     def __await__(self) -> Generator[Any, Any, T]:
         """Take the first step, then go on as `await` does.
 
         Raises:
-            Overtaken: Another policy is in force; nothing was begun.
+            Overtaken: Another policy is in force, or it has become stale; nothing was begun.
         """
         with self.call.world.in_force.handing_over:
-            if newest_engine(self.call) is not self.released:
+            if not self.released.still(self.call):
                 raise Overtaken
             steps = self.work().__await__()
             try:

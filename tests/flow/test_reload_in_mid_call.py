@@ -36,7 +36,7 @@ RETRIES = runtime(retries=1, attempts=4)
 FORBID_ALL = {"id": "closed", "effect": "forbid", "models": "all"}
 
 
-def changing(folder: Path, first: dict[str, Any], then: dict[str, Any], **more: Any) -> Any:
+def changing(folder: Path, first: Any, then: Any, **more: Any) -> Any:
     """Return a router of `first`, and what reloads it to `then`."""
     router: list[Router] = []
 
