@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from modelrouter.accepting import errors_of, gated, refusal_of, tests_pass
-from modelrouter.errors import ModelRouterError, PolicyError, Problem
+from modelrouter.errors import ModelRouterError, Problem
 from modelrouter.forking import renew_after_fork
 from modelrouter.in_force import InForce, LoadedPolicy
 from modelrouter.policy_metrics import policy_meter
@@ -28,7 +28,7 @@ from modelrouter.world import Clock, Target
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
 
-__all__ = ["Beginning", "Follower", "first_reading"]
+__all__ = ["Build", "Follower"]
 
 LOG = logging.getLogger("modelrouter")
 LONGEST_PAUSE_S = 60.0
@@ -47,6 +47,7 @@ class Follower:
         equal: Content of the files when they were the policy in force.
         judged: Content and day of the set that was refused last, so that it is not judged at
             every look.
+        told: Whether the log says that the policy is stale.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Follower:
     files: tuple[Path, ...]
     equal: str
     judged: tuple[str, datetime.date] | None = None
+    told: bool = False
     closed: bool = False
     looking: threading.Lock = field(default_factory=threading.Lock)
     starting: threading.Lock = field(default_factory=threading.Lock)
@@ -93,14 +95,19 @@ class Follower:
         with self.starting:
             if self.closed or (self.thread is not None and self.thread.is_alive()):
                 return
-            self.thread = threading.Thread(
+            thread = threading.Thread(
                 target=follow,
                 args=(weakref.ref(self), self.stopping, interval_s),
                 name="modelrouter-reload",
                 daemon=True,
             )
             weakref.finalize(self, self.stopping.set).atexit = False
-            self.thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # no thread to be had: a call must not fail for it
+                LOG.error("no thread to follow a policy with")  # noqa: TRY400
+                return
+            self.thread = thread
 
     def close(self) -> None:
         """Stop the thread. The policy stays in force, and grows stale."""
@@ -131,6 +138,7 @@ class Follower:
         settle_s = self.options.settle_s
         reading = read_policy(self.path, self.files, self.clock, settle_s=settle_s)
         if reading is None:
+            self.judged = None
             self.note(checked_at=self.clock.now(), rejected=(unsteady(self.path),))
             return
         self.files = reading.files
@@ -173,7 +181,7 @@ class Follower:
 
     def verified(self, at: datetime.datetime, at_s: float) -> None:
         """Note that the files are the policy in force."""
-        self.judged = None
+        self.judged, self.told = None, False
         known = self.in_force.known
         self.in_force.known = replace(known, checked_at=at, fresh_at=at, fresh_s=at_s, rejected=())
 
@@ -184,6 +192,9 @@ class Follower:
         known = self.in_force.known
         problems = known.rejected if rejected is None else rejected
         self.in_force.known = replace(known, checked_at=checked_at, rejected=problems)
+        if self.in_force.stale and not self.told:
+            self.told = True
+            LOG.error("policy `%s` is stale", self.in_force.policy.bundle.name)
 
     def accept(self, policy: LoadedPolicy, reading: Reading) -> None:
         """Put a policy in force."""
@@ -234,57 +245,3 @@ def follow(follower: weakref.ref[Follower], stopping: threading.Event, interval_
             return
         failures = 0 if followed.look_quietly() else min(failures + 1, 16)
         del followed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """The policy a router begins with, and where it was read."""
-
-    path: Path
-    bundle: Bundle
-    reading: Reading
-
-    def follow(self, options: Reload | None, in_force: InForce, build: Build) -> Follower:
-        """Return what follows the files from here on, with its thread at work.
-
-        Raises:
-            ConfigurationError: The options name a level the policy does not have.
-        """
-        chosen = Reload(interval_s=None) if options is None else options
-        check_stale_level(chosen, self.bundle)
-        reading = self.reading
-        in_force.max_stale_s, in_force.stale_deny_from = chosen.max_stale_s, chosen.stale_deny_from
-        in_force.known = replace(
-            in_force.known, checked_at=reading.at, fresh_at=reading.at, fresh_s=reading.at_s
-        )
-        follower = Follower(
-            path=self.path,
-            options=chosen,
-            in_force=in_force,
-            build=build,
-            clock=in_force.clock,
-            files=reading.files,
-            equal=reading.sight.content,
-        )
-        if options is not None:
-            follower.begin()
-        return follower
-
-
-def first_reading(path: str, options: Reload | None, clock: Clock) -> Beginning:
-    """Return the policy a router begins with; one that follows its files begins with a good one.
-
-    Raises:
-        PolicyError: It does not load, or one of the gates refuses it.
-    """
-    # Absolute where a thread reads it later: the process may have changed its folder by then.
-    place = Path(path) if options is None else Path(path).absolute()
-    reading = read_policy(place, (), clock)
-    if reading is None:
-        raise PolicyError([unsteady(place)])
-    bundle, problems = reading.found.bundle, errors_of(reading.found)
-    if bundle is not None and options is not None:
-        problems = problems or gated(bundle, reading.at.date(), options.every_gate)
-    if bundle is None or (problems and options is not None):
-        raise PolicyError(problems)
-    return Beginning(path=place, bundle=bundle, reading=reading)

@@ -168,13 +168,15 @@ class InForce:
             stale=self.stale,
         )
 
-    def put(self, policy: LoadedPolicy, known: Known) -> None:
+    def put(
+        self, policy: LoadedPolicy, known: Known, *, patience_s: float = HANDING_OVER_S
+    ) -> None:
         """Put a policy in force.
 
         A provider that blocks while it takes a transmission over does not hold it up for ever:
         a policy may well come to forbid what that provider does.
         """
-        waited = self.handing_over.acquire(timeout=HANDING_OVER_S)
+        waited = self.handing_over.acquire(timeout=patience_s)
         try:
             self.policy, self.known = policy, known
         finally:

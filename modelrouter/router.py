@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from modelrouter.arguments import CallArguments, Messages, Prepared, Sensitivity, prepare, said
+from modelrouter.beginning import first_reading
 from modelrouter.budget import BudgetStore, MemoryLedger
 from modelrouter.cache import ExactCache, Flights
 from modelrouter.calls import Call, accounts_of, begin, snapshot_of
@@ -22,7 +23,6 @@ from modelrouter.decision import Decision
 from modelrouter.engine.subject import read_request
 from modelrouter.errors import ConfigurationError
 from modelrouter.flow import complete
-from modelrouter.following import first_reading
 from modelrouter.in_force import in_force_of
 from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider

@@ -27,6 +27,8 @@ LOOKS = 5
 MAX_BYTES = 1_048_576
 """More than this of one file is no policy; the loader refuses it."""
 FILES_AT_MOST = 400
+SWAPPED = "..data"
+"""The link that Kubernetes swaps when a mounted ConfigMap changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,13 @@ class Sight:
 
     Attributes:
         content: SHA-256 over names and bytes, in hexadecimal.
-        identities: Device, inode, size and times of change of each file.
+        identities: Device, inode, size and times of change of each file and link.
+        written_at: When the newest of the files was written, in seconds since the epoch.
     """
 
     content: str
     identities: tuple[tuple[int, ...], ...]
+    written_at: float = 0.0
 
 
 def look_at(path: Path, files: Iterable[Path]) -> Sight:
@@ -61,14 +65,27 @@ def look_at(path: Path, files: Iterable[Path]) -> Sight:
     except OSError as error:
         listed, word = (), type(error).__name__
     parts = [word, *(file.name for file in listed)]
-    identities: list[tuple[int, ...]] = []
+    # A link that was swapped and swapped back is another link.
+    identities = [link(path), link(folder / SWAPPED)]
+    newest = 0
     for file in sorted({path, *files, *listed} - {folder})[:FILES_AT_MOST]:
         content, identity = read(file)
         parts += [str(file), hashlib.sha256(content).hexdigest()]
-        identities.append(identity)
+        identities += [identity, link(file)]
+        newest = max(newest, *identity[-2:-1], 0)
     # A name holds no NUL, and need not be UTF-8.
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
-    return Sight(content=hashlib.sha256(text).hexdigest(), identities=tuple(identities))
+    content = hashlib.sha256(text).hexdigest()
+    return Sight(content=content, identities=tuple(identities), written_at=newest / 1e9)
+
+
+def link(file: Path) -> tuple[int, ...]:
+    """Return the identity of a link itself, or nothing if there is no such name."""
+    try:
+        found = file.lstat()
+    except (OSError, ValueError):
+        return ()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 def read(file: Path) -> tuple[bytes, tuple[int, ...]]:

@@ -8,6 +8,8 @@ import json
 import logging
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -225,6 +227,46 @@ def test_a_set_that_never_stands_still_is_left_for_later(tmp_path: Path) -> None
     assert (serves(router), status.reloads) == ("a", 0)
     assert router.reload().rejected == ()
     assert serves(router) == "b"
+
+
+SWAP = """
+import os, sys, time
+number = 0
+while True:
+    number += 1
+    os.symlink(f"..{1 + number % 2}", "..data_tmp")
+    os.replace("..data_tmp", "..data")
+    time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("pause_s", [0.001, 0.004])
+def test_two_sets_that_are_swapped_again_and_again_are_never_mixed(
+    pause_s: float, tmp_path: Path
+) -> None:
+    """Each policy belongs to its catalogue; a look may see the first before and after a load."""
+    whole: set[str] = set()
+    mount = Mount(tmp_path / "mount")
+    for number, (name, price) in enumerate((("a", 1), ("b", 9)), start=1):
+        document = only(name, catalogs=["catalog.yaml"])
+        del document["models"]
+        models = [{**part, "price": {"input": price, "output": price}} for part in MODELS]
+        documents = {"policy": document, "catalog": catalog(*models)}
+        whole.add(follow(write(tmp_path / name, **documents)).policy_digest)
+        write(mount.folder / f"..{number}", **documents)
+    (mount.folder / "..data").symlink_to("..1")
+    for name in ("policy", "catalog"):
+        (mount.folder / f"{name}.yaml").symlink_to(f"..data/{name}.yaml")
+    router = follow(mount.folder)
+    seen: set[str] = set()
+    with subprocess.Popen([sys.executable, "-c", SWAP, str(pause_s)], cwd=mount.folder) as swapping:
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            seen.add(router.reload().digest)
+        swapping.kill()
+    seen.add(router.reload().digest)
+    assert router.policy_status().rejected == ()
+    assert seen <= whole
 
 
 # Gates

@@ -24,6 +24,7 @@ from tests.flow.kit import (
     STAYS_HOME,
     Api,
     balances,
+    bundle,
     model,
     put,
     runtime,
@@ -307,6 +308,48 @@ def test_a_reload_after_the_gate_takes_the_transmission_back(
     assert sent(provider) == ["b"]
     assert balances(ledger) == {"ten": (1, 0)}
     tracers.shutdown()
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_policy_comes_into_force_between_two_transmissions_never_within_one(
+    api: Api, tmp_path: Path, *, streamed: bool
+) -> None:
+    """While the provider takes a transmission over, the policy that released it stands."""
+    changed, seen = threading.Event(), list[object]()
+    threads: list[threading.Thread] = []
+
+    def reload() -> None:
+        change()
+        changed.set()
+
+    def meanwhile() -> None:
+        threads.append(threading.Thread(target=reload))
+        threads[0].start()
+        seen.extend([changed.wait(0.3), router.policy_digest == first])
+
+    provider = ScriptedProvider(Turn(before=lambda: None if threads else meanwhile()))
+    router, change = changing(tmp_path, only("a"), only("b"), provider=provider)
+    first = router.policy_digest
+    put(api, router, streamed=streamed, **PUBLIC)
+    assert seen == [False, True]
+    assert changed.wait(5)
+    assert router.policy_digest != first
+    threads[0].join(5)
+
+
+def test_a_provider_that_blocks_does_not_hold_a_policy_up_for_ever() -> None:
+    in_force = Router(bundle(), sends=False)._in_force
+    done = threading.Event()
+    with in_force.handing_over:
+        thread = threading.Thread(
+            target=lambda: (
+                in_force.put(in_force.policy, in_force.known, patience_s=0.05),
+                done.set(),
+            )
+        )
+        thread.start()
+        assert done.wait(5)
+    thread.join(5)
 
 
 def test_a_stream_whose_first_piece_has_not_been_asked_for_is_gated(tmp_path: Path) -> None:

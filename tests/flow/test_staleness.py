@@ -171,6 +171,23 @@ def test_a_policy_that_grows_stale_in_mid_call_stops_the_next_attempt(
     assert f"guard: the newest policy forbids it: {TEXT}" in caught.value.decision.explain()
 
 
+def test_a_policy_that_comes_in_mid_call_and_grows_stale_stops_it_too(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    def change() -> None:
+        write(tmp_path, policy=policy(runtime=runtime(retries=1, timeout_ms=600_000)))
+        assert router.reload().reloads == 1
+        clock.advance(seconds=31)
+
+    provider = ScriptedProvider([Turn(error=DOWN, before=change), "never sent"])
+    write(tmp_path, policy=policy(runtime=runtime(retries=2, timeout_ms=600_000)))
+    router = follow(tmp_path, provider, HALF_A_MINUTE, clock=clock)
+    with pytest.raises(CallFailed) as caught:
+        router.completion(HELLO, **RESTRICTED)
+    assert len(provider.sends) == 1
+    assert TEXT in caught.value.decision.explain()
+
+
 def test_a_policy_that_grows_stale_while_approval_is_awaited_denies(
     api: Api, tmp_path: Path
 ) -> None:
