@@ -59,7 +59,7 @@ class PolicyStatus:
     Attributes:
         digest: Digest of the policy in force.
         name: Its name.
-        version: Its version, or None.
+        version: Its version; "0" where it states none.
         loaded_at: When it came into force.
         checked_at: When its files were last looked at, or None.
         fresh_at: When its files were last seen to be this policy.
@@ -70,7 +70,7 @@ class PolicyStatus:
 
     digest: str
     name: str
-    version: str | None
+    version: str
     loaded_at: datetime.datetime
     checked_at: datetime.datetime | None
     fresh_at: datetime.datetime

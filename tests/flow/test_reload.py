@@ -203,10 +203,28 @@ def test_a_set_that_is_written_while_it_is_read_is_not_loaded(tmp_path: Path) ->
     assert router.policy_status().reloads == 1
 
 
+def test_a_router_that_starts_while_its_files_are_written_waits_for_them(tmp_path: Path) -> None:
+    looser = policy(rules=[AT_HOME])
+    write(tmp_path, policy=looser)
+    writer = threading.Timer(0.1, lambda: write(tmp_path, policy=only("b")))
+    writer.start()
+    router = follow(tmp_path, reload=Reload(interval_s=None, settle_s=0.3))
+    writer.join()
+    assert serves(router) == "b"
+    for file in tmp_path.iterdir():
+        os.utime(file, (1, 1))  # written long ago: nothing to wait for
+    started = time.monotonic()
+    follow(tmp_path, reload=Reload(interval_s=None, settle_s=5))
+    assert time.monotonic() - started < 2
+
+
 def test_a_set_that_never_stands_still_is_left_for_later(tmp_path: Path) -> None:
     router = follow(
         write(tmp_path, policy=only("a")), reload=Reload(interval_s=None, settle_s=0.05)
     )
+    write(tmp_path, policy=only("nobody"))
+    refused = router.reload().rejected
+    assert [part.code for part in refused] == ["MR102"]
     over = threading.Event()
 
     def write_on() -> None:
@@ -225,6 +243,12 @@ def test_a_set_that_never_stands_still_is_left_for_later(tmp_path: Path) -> None
         writer.join()
     assert [part.code for part in status.rejected] == ["MR703"]
     assert (serves(router), status.reloads) == ("a", 0)
+    before = (tmp_path / "policy.yaml").read_text(encoding="utf-8")
+    write(tmp_path, policy=only("nobody"))
+    assert router._follower is not None
+    router._follower.look(anew=False)  # as the thread does, with a set it refused before
+    assert router.policy_status().rejected == refused
+    write(tmp_path, policy=before)
     assert router.reload().rejected == ()
     assert serves(router) == "b"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,24 @@ def test_what_cannot_be_scanned_is_judged_by_the_newest_policy(
     assert sent(provider) == ["a"]  # without a permit the top label is for nobody
 
 
+def test_a_level_that_a_part_was_given_and_that_is_gone_denies(
+    api: Api,
+    tmp_path: Path,
+    fails_and_changes: tuple[ScriptedProvider, list[Callable[[], None]]],
+) -> None:
+    provider, changes = fails_and_changes
+    seeing = [{**part, "capabilities": ["vision"]} for part in MODELS]
+    first = after(models=seeing, classifiers={"unscannable": {"image": "internal"}})
+    without = labels(["public", "confidential", "restricted"], CODE)
+    then = after(models=seeing, labels=without, classifiers={"unscannable": {"image": "declared"}})
+    router, change = changing(tmp_path, first, then, provider=provider)
+    changes.append(change)
+    with pytest.raises(CallFailed) as caught:
+        api.complete(router, PICTURE, **PUBLIC, task="chat")
+    assert sent(provider) == ["a"]
+    assert "unknown level `internal`" in caught.value.decision.explain()
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_reload_while_approval_is_awaited_denies(
     api: Api, tmp_path: Path, *, streamed: bool
@@ -304,9 +323,11 @@ def test_a_reload_after_the_gate_takes_the_transmission_back(
         tracer_provider=tracers,
     )
     changes.append(change)
-    put(api, router, streamed=streamed, **PUBLIC)
+    reply = api.stream(router, **PUBLIC).reply if streamed else api.complete(router, **PUBLIC)
     assert sent(provider) == ["b"]
     assert balances(ledger) == {"ten": (1, 0)}
+    assert reply is not None
+    assert (reply.model, reply.sends, reply.cost_usd) == ("b", 1, Decimal("0.000036"))
     tracers.shutdown()
 
 
