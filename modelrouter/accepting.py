@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from modelrouter.errors import ModelRouterError, PolicyError, Problem
-from modelrouter.policytest import run_tests
 
 if TYPE_CHECKING:
     from modelrouter.loader import Inspection
@@ -30,6 +29,8 @@ def errors_of(found: Inspection) -> tuple[Problem, ...]:
 
 def tests_pass(bundle: Bundle, today: datetime.date) -> tuple[Problem, ...]:
     """Return one problem for each unit test of the policy that fails. A gate."""
+    from modelrouter.policytest import run_tests  # noqa: PLC0415 - pydantic only with a policy
+
     return tuple(
         Problem(
             code="MR701",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from modelrouter.arguments import CallArguments, Messages, Prepared, Sensitivity, prepare, said
-from modelrouter.beginning import first_reading
 from modelrouter.budget import BudgetStore, MemoryLedger
 from modelrouter.cache import ExactCache, Flights
 from modelrouter.calls import Call, accounts_of, begin, snapshot_of
@@ -27,7 +26,6 @@ from modelrouter.in_force import in_force_of
 from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
-from modelrouter.reloading import Reload
 from modelrouter.reply import Reply
 from modelrouter.streams import AsyncStream, Stream, stop_abandoned
 from modelrouter.under_policy import UnderPolicy
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from modelrouter.policy.bundle import Bundle
+    from modelrouter.reloading import Reload
 
 __all__ = ["Router"]
 
@@ -169,6 +168,10 @@ class Router(UnderPolicy):
             PolicyError: The policy does not load, or does not pass the gates of `reload`.
             ConfigurationError: A model cannot be reached as the catalogue says.
         """
+        from modelrouter.beginning import (  # noqa: PLC0415 - pydantic only when a policy loads
+            first_reading,
+        )
+
         clock = clock or Clock()
         beginning = first_reading(os.fspath(path), reload, clock)
         router = cls(

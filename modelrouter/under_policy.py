@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelrouter.errors import ConfigurationError
-from modelrouter.following import Follower
 from modelrouter.in_force import InForce, PolicyStatus
 from modelrouter.world import World
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from modelrouter.following import Follower
 
 __all__ = ["UnderPolicy"]
 

@@ -75,8 +75,11 @@ def look_at(path: Path, files: Iterable[Path]) -> Sight:
         newest = max(newest, *identity[-2:-1], 0)
     # A name holds no NUL, and need not be UTF-8.
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
-    content = hashlib.sha256(text).hexdigest()
-    return Sight(content=content, identities=tuple(identities), written_at=newest / 1e9)
+    return Sight(
+        content=hashlib.sha256(text).hexdigest(),
+        identities=tuple(identities),
+        written_at=newest / 1e9,
+    )
 
 
 def link(file: Path) -> tuple[int, ...]:

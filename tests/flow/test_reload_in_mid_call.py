@@ -361,13 +361,13 @@ def test_a_policy_comes_into_force_between_two_transmissions_never_within_one(
 def test_a_provider_that_blocks_does_not_hold_a_policy_up_for_ever() -> None:
     in_force = Router(bundle(), sends=False)._in_force
     done = threading.Event()
+
+    def replace() -> None:
+        in_force.put(in_force.policy, in_force.known, patience_s=0.05)
+        done.set()
+
     with in_force.handing_over:
-        thread = threading.Thread(
-            target=lambda: (
-                in_force.put(in_force.policy, in_force.known, patience_s=0.05),
-                done.set(),
-            )
-        )
+        thread = threading.Thread(target=replace)
         thread.start()
         assert done.wait(5)
     thread.join(5)
