@@ -42,12 +42,15 @@ class Snapshot:
             budget's unit: pico-dollars, tokens or calls.
         down: Models known not to answer.
         unfulfillable: Obligations nobody can carry out here: `redact`, `approval`.
+        closed_from: Place of the lowest level that is closed to every model, because the policy
+            may be out of date, or None.
     """
 
     engine: Engine
     spent: Mapping[str, int] = field(default_factory=dict[str, int])
     down: frozenset[str] = frozenset()
     unfulfillable: frozenset[str] = frozenset()
+    closed_from: int | None = None
 
 
 def decide(request: Request, snapshot: Snapshot) -> Decision:
@@ -63,7 +66,7 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
         return missing_fact(asked, asked.missing, engine)
     subject = asked.subject
     sizes = sizes_of(request, subject.task, engine)
-    guarded = guard(subject, engine)
+    guarded = guard(subject, engine, snapshot.closed_from)
     unable = capability_removals(request, sizes, engine, snapshot.down)
     chats = engine.everything & ~engine.table.not_chat
     eligible = guarded.eligible & chats

@@ -57,11 +57,13 @@ class Inspection:
         readable: Whether there was a policy document to speak of. False if the path does not
             exist or may not be read, if the file is empty, binary or too large, and if the
             folder holds no policy or several. Broken YAML and a misspelt kind are readable.
+        files: Every file that was read, or looked for and not found.
     """
 
     bundle: Bundle | None
     problems: tuple[Problem, ...]
     readable: bool
+    files: tuple[Path, ...] = ()
 
 
 def load(path: str | Path, *, at: datetime.date | None = None) -> Bundle:
@@ -112,7 +114,12 @@ def inspect(
     else:  # a folder: a document of no known kind could have been the policy
         sources = reading.sources.values()
         readable = any(part.readable and kind_of(part) is None for part in sources)
-    return Inspection(bundle=bundle, problems=reading.findings.ordered(), readable=readable)
+    return Inspection(
+        bundle=bundle,
+        problems=reading.findings.ordered(),
+        readable=readable,
+        files=(*reading.sources, *reading.elsewhere),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +153,8 @@ def assemble(
         reading.findings.add(source, (), "MR020", "the policy knows no model", hint=hint)
     shadow: Bundle | None = None
     if shadows:
-        draft, load_shadow = lowest.draft, partial(inspect, at=at, shadows=False)
+        load_shadow = partial(inspect_shadow, reading=reading, at=at)
+        draft = lowest.draft
         name = draft.policy.shadow
         shadow = shadow_of(name, source, draft.folder, reading.findings, load_shadow)
     if reading.findings.failed:
@@ -158,6 +166,13 @@ def assemble(
         note_unproved(bundle, layers, at, reading.findings)
     problems = reading.findings.ordered()
     return None if reading.findings.failed else replace(bundle, problems=problems)
+
+
+def inspect_shadow(path: Path, *, reading: Reading, at: datetime.date) -> Inspection:
+    """Read a shadow policy, and remember its files with those of the policy itself."""
+    found = inspect(path, at=at, shadows=False)
+    reading.elsewhere += found.files
+    return found
 
 
 def note_unproved(

@@ -37,6 +37,7 @@ class Receipt:
         spent: Budget state the decision saw, by budget id, in the budget's unit.
         down: Models it took to be down.
         unfulfillable: Obligations it took to be impossible here.
+        closed_from: Place of the lowest level it took to be closed, or None; see `Snapshot`.
         decision: What was decided, with every reason.
         outcome: `answered`, `denied` or `failed`.
         error: Type of the error, or None.
@@ -71,6 +72,7 @@ class Receipt:
     cost_pico: int | None
     seconds: float
     shadow: ShadowDifference | None = None
+    closed_from: int | None = None
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -100,6 +102,7 @@ class Receipt:
             "spent": dict(self.spent),
             "down": [*sorted(self.down)],
             "unfulfillable": [*sorted(self.unfulfillable)],
+            "closed_from": self.closed_from,
             "decision": self.decision.as_json(),
             "outcome": self.outcome,
             "error": self.error,

@@ -20,7 +20,7 @@ from modelrouter.shadowing import Shadow
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from modelrouter.engine.clauses import Engine
+    from modelrouter.in_force import InForce, LoadedPolicy
 
 __all__ = ["Approval", "Clock", "Target", "World"]
 
@@ -82,8 +82,8 @@ class World:
         ledger: Keeps budgets.
         cache: Keeps answers.
         flights: Identical calls under way.
-        engine: Returns the newest policy, compiled for a day.
-        targets: Where each model is reached.
+        policy: The policy that calls of this world are decided by.
+        in_force: Holds the newest policy, which every transmission has to pass.
         key: Returns the key of a model, or None if it is not set.
         approve: Asks for approval, or None if nobody can give it.
         receive: Takes receipts, or None.
@@ -98,8 +98,8 @@ class World:
     ledger: BudgetStore
     cache: ExactCache
     flights: Flights
-    engine: Callable[[datetime.date], Engine]
-    targets: Mapping[str, Target]
+    policy: LoadedPolicy
+    in_force: InForce
     key: Callable[[str, Target], Key | None]
     approve: Callable[[Approval], bool | Awaitable[bool]] | None
     receive: Callable[[Receipt], None] | None
@@ -109,6 +109,15 @@ class World:
     clock: Clock = field(default_factory=Clock)
     secret: bytes = field(repr=False, default=b"")
     shadow: Shadow = field(default_factory=Shadow)
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Where each model is reached."""
+        return self.policy.targets
+
+    def under(self, policy: LoadedPolicy) -> World:
+        """Return the same ports for calls decided by another policy."""
+        return replace(self, policy=policy)
 
     def paced(self, pace: Pace) -> World:
         """Return the same ports for the other API."""
