@@ -64,7 +64,7 @@ def test_no_temporary_folder_is_left_or_named(
     with pytest.raises(PolicyError) as caught:
         load_files(files, main="p.yaml", shown="mill.bundle")
     assert list(room.iterdir()) == []
-    assert {problem.file for problem in caught.value.problems} == {"p.yaml"}
+    assert {problem.file for problem in caught.value.problems} == {"p.yaml", "p_test.yaml"}
     assert "looked in mill.bundle" in str(caught.value.problems)
     assert str(room) not in str(caught.value) + repr(caught.value.problems)
 
