@@ -58,13 +58,14 @@ def test_no_temporary_folder_is_left_or_named(
     open_bundle(file, keys=[keys.public])
     assert list(room.iterdir()) == []
     files = {
-        "p.yaml": POLICY.replace("models.yaml", "lost.yaml").replace("permit", "permitt").encode(),
+        "p.yaml": POLICY.replace("models.yaml", "lost.yaml").encode(),
         "p_test.yaml": TESTS.replace("policy.yaml", "q.yaml").encode(),
     }
     with pytest.raises(PolicyError) as caught:
         load_files(files, main="p.yaml", shown="mill.bundle")
     assert list(room.iterdir()) == []
-    assert {problem.file for problem in caught.value.problems} == {"p.yaml"}
+    assert {problem.file for problem in caught.value.problems} == {"p.yaml", "p_test.yaml"}
+    assert "looked in mill.bundle" in str(caught.value.problems)
     assert str(room) not in str(caught.value) + repr(caught.value.problems)
 
 
@@ -332,6 +333,29 @@ def test_without_a_file_the_process_remembers(tmp_path: Path, folder: Path) -> N
     with pytest.raises(BundleRefused, match="serial 4, and 5 was accepted before"):
         take(4, generate()[1], public)
     assert take(6, public)
+
+
+def test_a_router_takes_only_the_release_that_is_asked_for(
+    tmp_path: Path, folder: Path, keys: Keys
+) -> None:
+    file, serials = written(tmp_path / "b", packed(folder, keys).content), tmp_path / "serial.json"
+
+    def take(*, after: int, policy: str) -> Router:
+        return Router.from_bundle(
+            file,
+            keys=[keys.public],
+            serial_file=serials,
+            after=after,
+            policy=policy,
+            sends=False,
+        )
+
+    with pytest.raises(BundleRefused, match="not after 7"):
+        take(after=7, policy="mill")
+    with pytest.raises(BundleRefused, match="another policy than the one asked for"):
+        take(after=6, policy="bakery")
+    assert not serials.exists()
+    assert take(after=6, policy="mill")
 
 
 def test_a_release_no_router_can_be_built_for_does_not_count(

@@ -179,6 +179,32 @@ def test_a_process_remembers_by_key_and_policy() -> None:
         memory.accept(release(5, digest="b" * 64), ["k1"])
 
 
+FULL = """
+import resource, signal, sys
+from tests.signing.test_serials import release
+from modelrouter.errors import ConfigurationError
+from modelrouter.signing.serials import accept_in_file
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+try:
+    accept_in_file(sys.argv[1], release(8))
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_disk_that_is_full_leaves_the_old_serial(tmp_path: Path) -> None:
+    file = tmp_path / "serial"
+    accept_in_file(file, release(3))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(file)], capture_output=True, text=True, check=True
+    )
+    assert "cannot be used: File too large" in done.stdout
+    assert held(file) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["serial", "serial.lock"]
+
+
 def test_a_new_file_is_never_written_over(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     (tmp_path / "file").write_bytes(b"old")

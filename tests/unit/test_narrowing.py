@@ -306,6 +306,14 @@ def test_a_new_name_can_be_declared(more: Any) -> None:
     assert complaints(head("Policy") | more, POLICIES / "hospital") == []
 
 
+def test_the_default_of_a_declared_fact_is_one_of_its_values() -> None:
+    for default, fits in (("care", True), ("cure", False)):
+        fact = {"type": "enum", "values": ["care"], "source": "host", "default": default}
+        data = head("Policy") | {"facts": {"purpose": fact}}
+        assert general("Policy").is_valid(data)
+        assert (complaints(data, POLICIES / "hospital") == []) is fits
+
+
 def test_evidence_is_for_declared_tasks_and_declares_them_where_none_is_listed() -> None:
     model = {"id": "a", "weights": "open", "hosting": "self_hosted"}
 
