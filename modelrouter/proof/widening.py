@@ -75,8 +75,13 @@ def widening(guard: Guardrails, permit: ClauseRegion, above: int) -> Widening | 
     name = permit.clause.id
     try:
         start = space.less(space.meet(permit.requests, known_requests(space)), below)
+        judged: set[tuple[str, ...]] = set()
         for place in places(permit.clause.mask):
             covering = [part for part in permits if part.clause.mask >> place & 1]
+            signature = tuple(part.clause.id for part in covering)
+            if signature in judged:  # what holds of one model holds of those covered alike
+                continue
+            judged.add(signature)
             allowed = [box for part in covering for box in part.requests]
             found = space.leftover(start, allowed)
             if found is not None:
