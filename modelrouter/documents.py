@@ -45,12 +45,14 @@ class Reading:
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
         misnamed: Tests and properties of no policy of their folder, noted once.
+        elsewhere: Files that were looked for and are not there, and those of a shadow policy.
     """
 
     shown: str
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
     misnamed: set[Path] = field(default_factory=set[Path])
+    elsewhere: list[Path] = field(default_factory=list[Path])
 
     def read(self, file: Path) -> Source:
         """Return the document in `file`."""
@@ -130,6 +132,7 @@ class Reading:
                 hint = "a catalogue lies in the policy's own folder"
                 problem = "lies outside the policy's folder", hint
             elif not is_there(file):
+                self.elsewhere.append(file)
                 problem = "does not exist", f"looked in {folder}"
             else:
                 part = self.read(file)

@@ -74,6 +74,7 @@ def parent_of(reading: Reading, extends: str, found: list[Draft]) -> tuple[Sourc
         return Refusal(message="cannot be found from a text without a file", hint=hint)
     path = folder / extends
     if not is_there(path):
+        reading.elsewhere.append(path)
         return Refusal(message="does not exist", hint=HINT)
     parent = reading.policy_at(tidied(path))
     if isinstance(parent, Refusal):

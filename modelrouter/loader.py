@@ -7,15 +7,16 @@ and sees one composed policy.
 
 from __future__ import annotations
 
+import datetime
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from modelrouter.documents import Reading
 from modelrouter.errors import PolicyError, Problem
 from modelrouter.lineage import Draft, lineage
-from modelrouter.narrowing import check_widening
 from modelrouter.policy.bundle import Bundle, digest_below, digest_of, places_of
 from modelrouter.policy.checks import check_policy
 from modelrouter.policy.document import Policy
@@ -33,9 +34,17 @@ from modelrouter.policy.model_checks import (
 )
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.vocabulary import Vocabulary
+from modelrouter.proof.invariants import unproved
+from modelrouter.shadow_files import shadow_of
+from modelrouter.tightening import check_widening
 from modelrouter.yamlsource import Source, read_text
 
 __all__ = ["Inspection", "inspect", "load", "load_text"]
+
+
+def today() -> datetime.date:
+    """Return the day in UTC, as routers count days."""
+    return datetime.datetime.now(tz=datetime.UTC).date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,49 +57,69 @@ class Inspection:
         readable: Whether there was a policy document to speak of. False if the path does not
             exist or may not be read, if the file is empty, binary or too large, and if the
             folder holds no policy or several. Broken YAML and a misspelt kind are readable.
+        files: Every file that was read, or looked for and not found.
     """
 
     bundle: Bundle | None
     problems: tuple[Problem, ...]
     readable: bool
+    files: tuple[Path, ...] = ()
 
 
-def load(path: str | Path) -> Bundle:
+def load(path: str | Path, *, at: datetime.date | None = None) -> Bundle:
     """Return the policy at `path`, a folder with one policy or a policy file.
+
+    Args:
+        path: The folder or file.
+        at: The day for which the policy's invariants are proved; today in UTC by default.
 
     Raises:
         PolicyError: With every problem found; nothing is loaded.
     """
-    found = inspect(path)
+    found = inspect(path, at=at)
     if found.bundle is None:
         raise PolicyError([part for part in found.problems if part.severity == "error"])
     return found.bundle
 
 
-def load_text(text: str, *, file: str = "policy.yaml") -> Bundle:
+def load_text(text: str, *, file: str = "policy.yaml", at: datetime.date | None = None) -> Bundle:
     """Return the policy in `text`, which carries its models inline and extends nothing.
 
     Raises:
         PolicyError: With every problem found.
     """
     reading = Reading(shown=file)
-    bundle = assemble(reading, read_text(text, file=file), None)
+    bundle = assemble(reading, read_text(text, file=file), None, at=at or today())
     if bundle is None:
         raise PolicyError([part for part in reading.findings.ordered() if part.severity == "error"])
     return bundle
 
 
-def inspect(path: str | Path) -> Inspection:
-    """Return the policy at `path`, or why it does not load, with every problem found."""
+def inspect(
+    path: str | Path, *, at: datetime.date | None = None, shadows: bool = True
+) -> Inspection:
+    """Return the policy at `path`, or why it does not load, with every problem found.
+
+    Args:
+        path: A policy file, or a folder with one.
+        at: The day for which the policy's invariants are proved; today in UTC by default.
+        shadows: Whether the policy under its `shadow` is read too.
+    """
+    at = at or today()
     reading = Reading(shown=str(path))
     main = reading.find_policy(Path(path))
-    bundle = None if main is None else assemble(reading, *main)
+    bundle = None if main is None else assemble(reading, *main, at=at, shadows=shadows)
     if main is not None:
         readable = main[0].readable
     else:  # a folder: a document of no known kind could have been the policy
         sources = reading.sources.values()
         readable = any(part.readable and kind_of(part) is None for part in sources)
-    return Inspection(bundle=bundle, problems=reading.findings.ordered(), readable=readable)
+    return Inspection(
+        bundle=bundle,
+        problems=reading.findings.ordered(),
+        readable=readable,
+        files=(*reading.sources, *reading.elsewhere),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +132,14 @@ class Loaded:
     properties: Mapping[str, Properties]
 
 
-def assemble(reading: Reading, source: Source, file: Path | None) -> Bundle | None:
+def assemble(
+    reading: Reading,
+    source: Source,
+    file: Path | None,
+    *,
+    at: datetime.date,
+    shadows: bool = True,
+) -> Bundle | None:
     """Return the bundle around a policy document, or None after noting why not."""
     drafts = lineage(reading, source, file)
     if drafts is None:
@@ -115,14 +151,42 @@ def assemble(reading: Reading, source: Source, file: Path | None) -> Bundle | No
     if not lowest.stack.models and not reading.findings.failed:
         hint = "give `models:` inline or name a catalogue under `catalogs:`"
         reading.findings.add(source, (), "MR020", "the policy knows no model", hint=hint)
+    shadow: Bundle | None = None
+    if shadows:
+        load_shadow = partial(inspect_shadow, reading=reading, at=at)
+        draft = lowest.draft
+        name = draft.policy.shadow
+        shadow = shadow_of(name, source, draft.folder, reading.findings, load_shadow)
     if reading.findings.failed:
         return None
-    bundle = bundle_of(reading, layers)
-    if len(layers) == 1:
-        return bundle
-    check_widening(bundle, [layer.draft for layer in layers], reading.findings)
+    bundle = replace(bundle_of(reading, layers), shadow=shadow)
+    if len(layers) > 1:
+        check_widening(bundle, [layer.draft for layer in layers], reading.findings)
+    if not reading.findings.failed:
+        note_unproved(bundle, layers, at, reading.findings)
     problems = reading.findings.ordered()
     return None if reading.findings.failed else replace(bundle, problems=problems)
+
+
+def inspect_shadow(path: Path, *, reading: Reading, at: datetime.date) -> Inspection:
+    """Read a shadow policy, and remember its files with those of the policy itself."""
+    found = inspect(path, at=at, shadows=False)
+    reading.elsewhere += found.files
+    return found
+
+
+def note_unproved(
+    bundle: Bundle, layers: list[Loaded], at: datetime.date, findings: Findings
+) -> None:
+    """Note each invariant of any layer that the composed policy does not keep."""
+    places = {
+        claim.id: (layer.draft.source, place)
+        for layer in layers
+        for place, claim in enumerate(layer.draft.policy.invariants)
+    }
+    for name, message, hint in unproved(bundle, at):
+        source, place = places[name]
+        findings.add(source, ("invariants", place, "id"), "MR140", message, hint=hint)
 
 
 def load_layer(reading: Reading, draft: Draft, above: Stack | None) -> Loaded:

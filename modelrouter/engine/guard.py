@@ -29,15 +29,22 @@ class Guarded:
     definite: int
 
 
-def guard(subject: Subject, engine: Engine) -> Guarded:
+def guard(subject: Subject, engine: Engine, closed_from: int | None = None) -> Guarded:
     """Return the models that forbids, requires and permits leave.
 
     A `when` that is unknown counts as a match in a forbid or require and as no match in a
     permit, so ignorance never widens.
+
+    Args:
+        subject: What closures read.
+        engine: The policy.
+        closed_from: Place of the lowest level that is closed to every model, or None.
     """
     removals = [*engine.retired]
+    if closed_from is not None and subject.level >= closed_from:
+        removals.append(closed(engine, closed_from))
     definite = doubtful = 0
-    for part in engine.retired:
+    for part in removals:
         definite |= part.models
     for clause in engine.forbids:
         found = TRUE if clause.when is None else clause.when(subject)
@@ -80,3 +87,13 @@ def permitted(subject: Subject, gate: PermitGate) -> tuple[tuple[str, ...], int,
         elif found:
             perhaps |= clause.mask
     return tuple(applied), allowed, perhaps
+
+
+def closed(engine: Engine, closed_from: int) -> Removal:
+    """Return what a policy that may be out of date removes: every model."""
+    detail = (
+        f"calls from level `{engine.scheme.levels[closed_from]}` up are closed while the policy "
+        "is stale: its files could not be verified for too long"
+    )
+    reason = Reason(stage="guard", rule=RuleRef(), detail=detail)
+    return Removal(models=engine.everything, reason=reason)

@@ -15,7 +15,7 @@ from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.layering import Layer
 from modelrouter.policy.matchers import ModelMatcher
 from modelrouter.policy.shapes import Shape
-from modelrouter.policy.suite import PolicyTest, Properties
+from modelrouter.policy.suite import PolicyTest, Properties, Property
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
 from modelrouter.yamlsource import Source
 
@@ -55,6 +55,7 @@ class Bundle:
     problems: tuple[Problem, ...] = ()
     digest: str = field(default="")
     layers: tuple[Layer, ...] = ()
+    shadow: Bundle | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -114,11 +115,12 @@ def digest_of_json(whole: Mapping[str, object]) -> str:
 def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
     """Return where every rule, budget, objective, runtime section and fact stands."""
     found: dict[tuple[str, str], RuleRef] = {}
-    sections: tuple[tuple[str, Sequence[Rule | Budget | Objective | Runtime]], ...] = (
+    sections: tuple[tuple[str, Sequence[Rule | Budget | Objective | Runtime | Property]], ...] = (
         ("rules", policy.rules),
         ("budgets", policy.budgets),
         ("objectives", policy.objectives),
         ("runtime", policy.runtime),
+        ("invariants", policy.invariants),
     )
     for section, parts in sections:
         for place, part in enumerate(parts):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from modelrouter.policy.document import Labels, Policy, Task
+from modelrouter.policy.document import Policy, Task
 from modelrouter.policy.findings import Findings, Path
+from modelrouter.policy.labelling import Labels
 from modelrouter.policy.layering import Part, Stack
 from modelrouter.policy.matchers import RequestMatcher, StringMatch
 from modelrouter.policy.shapes import is_list, is_mapping
@@ -46,7 +47,7 @@ class Below:
 
     def check_ids(self) -> None:
         """Decisions name clauses by id, so no two layers may use one."""
-        for section in ("rules", "budgets", "objectives", "runtime"):
+        for section in ("rules", "budgets", "objectives", "runtime", "invariants"):
             taken = {entry.id for entry in getattr(self.above.policy, section)}
             for place, entry in enumerate(getattr(self.part.policy, section)):
                 if entry.id in taken:

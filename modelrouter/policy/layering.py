@@ -187,6 +187,12 @@ def merged(above: Stack, part: Part) -> Policy:
             # Preferences: the first that matches decides, and the lower layer knows better.
             "objectives": (*lower.objectives, *upper.objectives),
             "runtime": (*lower.runtime, *upper.runtime),
+            # That a call is always served, a lower layer may end; that nothing is sent, never.
+            "invariants": (
+                *(claim for claim in upper.invariants if claim.never_sent is not None),
+                *lower.invariants,
+            ),
+            "shadow": lower.shadow,
             "lint": lower.lint.model_copy(update={"allow": (*upper.lint.allow, *lower.lint.allow)}),
         }
     )

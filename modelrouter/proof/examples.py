@@ -120,7 +120,7 @@ def asked_at(point: Point, engine: Engine) -> AskedRequest | None:
             "needs": sorted(request.needs),
             "tokens": request.tokens,
             "facts": dict(request.facts),
-            "given": {"budgets": spent, "at": engine.at.isoformat()},
+            "given": {"budgets": spent},
         }
     )
 

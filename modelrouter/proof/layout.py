@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelrouter.proof.coherence import NO, UNKNOWN, YES, Coherence
@@ -19,6 +18,8 @@ __all__ = ["DEFAULT_TOKENS", "Mentions", "mentions_of", "space_of"]
 
 DEFAULT_TOKENS = 1000
 """Input tokens of a request that does not state any, in tests and claims."""
+MOST = 10**12
+"""The most tokens a request, and days a catalogue, can state."""
 TEXTS = ("id", "operator", "region", "licence")
 SETS = ("tags", "capabilities", "agreements")
 LISTED = {
@@ -29,7 +30,6 @@ LISTED = {
 OF_DATA = frozenset({"retention_days", "trains_on_data", "agreements"})
 
 
-@dataclass(slots=True, kw_only=True)
 class Mentions:
     """Every condition whose values the space must tell apart.
 
@@ -40,10 +40,13 @@ class Mentions:
         budgets: Budgets that may be untouched or exhausted.
     """
 
-    whens: list[RequestMatcher] = field(default_factory=list["RequestMatcher"])
-    models: list[ModelMatcher] = field(default_factory=list["ModelMatcher"])
-    tokens: list[int] = field(default_factory=list[int])
-    budgets: list[str] = field(default_factory=list[str])
+    __slots__ = ("budgets", "models", "tokens", "whens")
+
+    def __init__(self, whens: Iterable[RequestMatcher] = ()) -> None:
+        self.whens: list[RequestMatcher] = [*whens]
+        self.models: list[ModelMatcher] = []
+        self.tokens: list[int] = []
+        self.budgets: list[str] = []
 
     def add_models(self, matcher: ModelMatcher | None) -> None:
         """Add a condition on the model with what it holds."""
@@ -182,7 +185,7 @@ def request_fields(table: FieldTable, mentions: Mentions) -> Iterator[Field]:
     for when in mentions.whens:
         if when.tokens is not None:
             starts += starts_of(when.tokens)
-    atoms = number_atoms(starts, lowest=0, wanted=DEFAULT_TOKENS)
+    atoms = number_atoms(starts, lowest=0, highest=MOST, wanted=DEFAULT_TOKENS)
     usual = sum(start <= DEFAULT_TOKENS for start in {*starts} if start > 0)
     yield table.add("tokens", atoms, preferred=usual)
     for name in mentions.budgets:
@@ -207,7 +210,8 @@ def model_fields(
             yield name, table.add(f"model:{name}", [*listed, MISSING])
     days = [part.retention_days for part in matchers if part.retention_days is not None]
     if days:
-        numbers = number_atoms([start for part in days for start in starts_of(part)], lowest=0)
+        starts = [start for part in days for start in starts_of(part)]
+        numbers = number_atoms(starts, lowest=0, highest=MOST)
         yield "retention_days", table.add("model:retention_days", [*numbers, MISSING])
     for name in SETS:
         yield from set_fields(table, name, matchers)

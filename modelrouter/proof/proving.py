@@ -10,6 +10,7 @@ further than the same request with any answer filled in.
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from modelrouter.proof.space import Region, Space
     from modelrouter.values import Json
 
-__all__ = ["Claims", "Proof", "prove", "prove_all"]
+__all__ = ["Claims", "Proof", "prove", "prove_all", "request_text"]
 
 Outcome = Literal["proved", "refuted", "unknown"]
 
@@ -66,6 +67,35 @@ class Proof:
         """Whether the claim is proved."""
         return self.outcome == "proved"
 
+    @property
+    def failure(self) -> str:
+        """Why the claim is not proved, to stand behind its name."""
+        if self.outcome == "unknown":
+            return "is not proved: the question is too hard"
+        if self.entry is not None:
+            return f"does not hold for every conceivable model: {self.region}"
+        if self.model is None:
+            return f"does not hold: no model serves {self.region}"
+        return f"does not hold: `{self.model}` may receive {self.region}"
+
+    @property
+    def entry_text(self) -> str:
+        """The conceivable model as JSON, which is YAML too."""
+        return json.dumps(dict(self.entry or {}), ensure_ascii=False)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it: the request of the counterexample, or a simpler claim."""
+        if self.request is None:
+            return "split the claim, or the rules it rests on, into simpler ones"
+        return f"see `modelrouter explain POLICY '{request_text(self.request)}'`"
+
+
+def request_text(request: AskedRequest) -> str:
+    """Return a request as the JSON that `modelrouter explain` and `decide` read."""
+    plain = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return json.dumps(plain, ensure_ascii=False)
+
 
 def prove(bundle: Bundle, claim: Property, *, at: datetime.date) -> Proof:
     """Return whether a claim holds for every request, on the day `at`.
@@ -79,8 +109,10 @@ def prove(bundle: Bundle, claim: Property, *, at: datetime.date) -> Proof:
 
 
 def prove_all(bundle: Bundle, *, at: datetime.date) -> Iterator[tuple[str, Property, Proof]]:
-    """Yield file, claim and proof for every property of a policy."""
+    """Yield section or file, claim and proof for every invariant and property of a policy."""
     claims = Claims(compile_bundle(bundle, at))
+    for claim in bundle.policy.invariants:
+        yield "invariants", claim, claims.prove(claim)
     for file, document in bundle.properties.items():
         for claim in document.properties:
             yield file, claim, claims.prove(claim)

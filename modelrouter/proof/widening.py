@@ -56,9 +56,7 @@ def widening_permits(engine: Engine) -> Iterator[Widening]:
         engine: The composed policy, compiled for a day on which nothing has expired.
     """
     rules = engine.bundle.policy.rules
-    mentions = Mentions(
-        whens=[rule.when for rule in rules if rule.effect == "permit" and rule.when]
-    )
+    mentions = Mentions(rule.when for rule in rules if rule.effect == "permit" and rule.when)
     space = space_of(engine.bundle, mentions)
     guard = guardrails_of(space, replace(engine, forbids=()))  # what they remove is no matter
     for above, (_, own) in enumerate(guard.gates[1:]):
@@ -117,9 +115,7 @@ def lowered_floors(bundle: Bundle, budget: Budget, above: frozenset[str]) -> Ite
         floor = rule.set.min_quality if rule.set and rule.strength == "soft" else None
         if rule.id not in above or floor is None or least is None or least >= floor:
             continue
-        space = space_of(
-            bundle, Mentions(whens=[each for each in (rule.when, budget.when) if each])
-        )
+        space = space_of(bundle, Mentions(each for each in (rule.when, budget.when) if each))
         # Unknown counts as a match in both.
         one = when_region(space, rule.when, unknown=True)
         other = when_region(space, budget.when, unknown=True)
