@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelrouter.decision import Removal
+from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.clauses import Engine, PermitGate
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.truth import TRUE
