@@ -10,6 +10,7 @@ from modelrouter.policy.findings import Findings, Path
 from modelrouter.policy.labelling import Labels
 from modelrouter.policy.layering import Part, Stack
 from modelrouter.policy.matchers import RequestMatcher, StringMatch
+from modelrouter.policy.shapes import is_list, is_mapping
 from modelrouter.policy.vocabulary import scheme_of
 
 __all__ = ["check_below"]
@@ -104,7 +105,7 @@ class Below:
         """Return where a task stands; the section may be a list."""
         tasks = self.part.policy.tasks or {}
         data = self.part.source.data
-        listed = isinstance(data, dict) and isinstance(data.get("tasks"), list)
+        listed = is_mapping(data) and is_list(data.get("tasks"))
         return ("tasks", list(tasks).index(name)) if listed else ("tasks", name)
 
     def check_new_task(self, name: str, task: Task, path: Path) -> None:

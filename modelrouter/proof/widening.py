@@ -46,10 +46,11 @@ class Widening:
 
 
 def widening_permits(engine: Engine) -> Iterator[Widening]:
-    """Yield each permit once that allows more than the gates of the layers above.
+    """Yield each permit that allows more than the nearest gate above it.
 
-    It is enough to look at requests of which everything is known: what is unknown is no match
-    in any permit.
+    The gates further up are no narrower where those between do not widen, and those that do are
+    found themselves. It is enough to look at requests of which everything is known: what is
+    unknown is no match in any permit.
 
     Args:
         engine: The composed policy, compiled for a day on which nothing has expired.
@@ -58,12 +59,11 @@ def widening_permits(engine: Engine) -> Iterator[Widening]:
     mentions = Mentions(rule.when for rule in rules if rule.effect == "permit" and rule.when)
     space = space_of(engine.bundle, mentions)
     guard = guardrails_of(space, replace(engine, forbids=()))  # what they remove is no matter
-    for number, (_, own) in enumerate(guard.gates):
+    for above, (_, own) in enumerate(guard.gates[1:]):
         for permit in own:
-            found = (widening(guard, permit, above) for above in range(number))
-            first = next((part for part in found if part is not None), None)
-            if first is not None:
-                yield first
+            found = widening(guard, permit, above)
+            if found is not None:
+                yield found
 
 
 def widening(guard: Guardrails, permit: ClauseRegion, above: int) -> Widening | None:
@@ -73,8 +73,13 @@ def widening(guard: Guardrails, permit: ClauseRegion, above: int) -> Widening | 
     name = permit.clause.id
     try:
         start = space.less(space.meet(permit.requests, known_requests(space)), below)
+        judged: set[tuple[str, ...]] = set()
         for place in places(permit.clause.mask):
             covering = [part for part in permits if part.clause.mask >> place & 1]
+            signature = tuple(part.clause.id for part in covering)
+            if signature in judged:  # what holds of one model holds of those covered alike
+                continue
+            judged.add(signature)
             allowed = [box for part in covering for box in part.requests]
             found = space.leftover(start, allowed)
             if found is not None:

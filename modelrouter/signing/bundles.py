@@ -192,6 +192,11 @@ def loaded(contents: Contents, *, shown: str) -> Bundle:
 
 def documents(path: Path, bundle: Bundle) -> tuple[str, Mapping[str, bytes]]:
     """Return the name of the policy document, and the bytes of every document by name."""
+    if len(bundle.layers) > 1:
+        raise BundleRefused(
+            f"`{bundle.name}` extends `{bundle.layers[-2].name}`, and a bundle holds one folder",
+            hint="sign the uppermost layer, and keep those below it beside what they extend",
+        )
     main = main_of(path)
     names = (main.name, *bundle.catalogs, *bundle.tests, *bundle.properties)
     files: dict[str, bytes] = {}

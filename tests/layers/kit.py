@@ -76,7 +76,9 @@ def split(policy: Json, catalogue: list[Json], count: int, chance: Random) -> li
 
     A fact stands in the highest layer that reads it, or in the lowest.
     """
-    shared = {key: policy[key] for key in ("labels", "tasks", "sets", "defaults") if key in policy}
+    shared: Json = {
+        key: policy[key] for key in ("labels", "tasks", "sets", "defaults") if key in policy
+    }
     layers: list[Json] = [{} for _ in range(count)]
     layers[0] = {**shared, "models": catalogue}
     for section in ("rules", "budgets"):

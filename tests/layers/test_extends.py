@@ -12,6 +12,7 @@ from modelrouter.errors import PolicyError, Problem
 from modelrouter.loader import inspect, load, load_text
 from tests.cli.running import run
 
+ROOT = Path(__file__).parents[2]
 HEAD = "apiVersion: modelrouter/v1\nkind: Policy\n"
 MODELS = (
     "models:\n"
@@ -287,3 +288,25 @@ def test_a_router_and_every_command_see_the_composed_policy(tmp_path: Path) -> N
     assert run("check", str(low)).out == f"{low}: 0 errors, 0 warnings, 0 notes\n"
     explained = run("explain", str(low), "--level", "public").out
     assert f"{low / 'policy.yaml'}:4" in explained
+
+
+def test_a_policy_below_others_is_not_signed_without_them(tmp_path: Path) -> None:
+    keys = str(tmp_path / "key")
+    assert run("bundle", "keygen", keys).code == 0
+    low, out = Path("policies/layered/team"), tmp_path / "team.bundle"
+    made = run(
+        *("bundle", "create", str(ROOT / low), "-o", str(out)),
+        *("--serial", "1", "--key", f"{keys}.private.pem"),
+    )
+    assert made.code == 1
+    assert "`alder-claims` extends `alder-mutual`, and a bundle holds one folder" in made.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["organisation", "team", "application"])
+def test_the_shipped_layers_pass_their_tests_and_keep_their_claims(name: str) -> None:
+    path = str(ROOT / "policies" / "layered" / name)
+    assert run("check", path, "--strict").code == 0
+    assert run("test", path, "--quiet", "--at", "2026-11-23").code == 0
+    proved = run("prove", path, "--at", "2026-11-23")
+    assert (proved.code, proved.out.count("proved   ")) == (0, 2)

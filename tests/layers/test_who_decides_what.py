@@ -78,6 +78,23 @@ def test_each_layer_with_permits_or_a_default_deny_is_a_gate(tmp_path: Path) -> 
     assert names(bundle, level="internal") == []
 
 
+def test_a_layer_that_states_no_level_closes_where_the_nearest_gate_does(tmp_path: Path) -> None:
+    bundle = stack(
+        tmp_path,
+        {"rules": [permit("top")]},
+        {"defaults": {"default_deny_from": "internal"}, "rules": [permit("middle")]},
+        {},
+        {"rules": [permit("low")]},
+    )
+    assert gates(bundle) == [(3, ["top"]), (1, ["middle"]), (1, ["low"])]
+
+
+def test_a_permit_copied_down_from_one_that_widens_is_one_mistake(tmp_path: Path) -> None:
+    top = {"rules": [permit("top", models={"weights": "open"})]}
+    found = codes(tmp_path, top, {"rules": [permit("middle")]}, {"rules": [permit("low")]})
+    assert found == ["MR135"]
+
+
 def test_the_top_layer_always_has_a_gate_at_the_highest_level_by_default(tmp_path: Path) -> None:
     bundle = stack(tmp_path, {}, {})
     assert gates(bundle) == [(3, [])]
