@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelrouter.accepting import errors_of, gated
-from modelrouter.errors import PolicyError
+from modelrouter.errors import ConfigurationError, PolicyError
 from modelrouter.following import Build, Follower
 from modelrouter.in_force import InForce
 from modelrouter.reloading import Reload, check_stale_level
@@ -61,7 +61,12 @@ def first_reading(path: str, options: Reload | None, clock: Clock) -> Beginning:
 
     Raises:
         PolicyError: It does not load, or one of the gates refuses it.
+        ConfigurationError: `options` is something else.
     """
+    if options is not None and not hasattr(options, "every_gate"):
+        raise ConfigurationError(
+            f"`reload` is a {type(options).__name__}", hint="pass `modelrouter.Reload(…)`"
+        )
     # Absolute where a thread reads it later: the process may have changed its folder by then.
     place = Path(path) if options is None else Path(path).absolute()
     # Files that were written long ago stand still already.

@@ -48,13 +48,15 @@ class Reload:
         Raises:
             ConfigurationError: It names the option.
         """
-        bounds = (
+        bounds: tuple[tuple[str, object, float], ...] = (
             ("interval_s", self.interval_s, 0.01),
             ("settle_s", self.settle_s, 0.0),
             ("max_stale_s", self.max_stale_s, 0.0),
         )
         for name, value, least in bounds:
-            if value is not None and not least <= value <= threading.TIMEOUT_MAX:
+            if value is None and name != "settle_s":
+                continue
+            if not isinstance(value, int | float) or not least <= value <= threading.TIMEOUT_MAX:
                 raise ConfigurationError(
                     f"`Reload({name}={value!r})`", hint=f"give seconds from {least} up"
                 )

@@ -180,7 +180,6 @@ def test_a_relative_path_survives_a_change_of_folder(
 def test_a_set_that_is_written_while_it_is_read_is_not_loaded(tmp_path: Path) -> None:
     """A looser half: the file ends at a line boundary and is a policy without its last rule."""
     router = follow(write(tmp_path, policy=only("a")), reload=Reload(interval_s=None, settle_s=0.2))
-    seen: list[str | None] = []
     writing = threading.Event()
 
     def rewrite() -> None:
@@ -197,10 +196,11 @@ def test_a_set_that_is_written_while_it_is_read_is_not_loaded(tmp_path: Path) ->
     writer.start()
     writing.wait(5)
     router.reload()
-    seen.append(serves(router))
+    seen = serves(router)
     writer.join()
-    assert seen == ["b"]
-    assert router.policy_status().reloads == 1
+    assert seen != "cloud"  # which machine is slow decides between the policy before and after
+    assert router.reload().reloads == 1
+    assert serves(router) == "b"
 
 
 def test_a_router_that_starts_while_its_files_are_written_waits_for_them(tmp_path: Path) -> None:
@@ -488,11 +488,25 @@ def test_without_options_the_files_are_loaded_again_by_hand_alone(tmp_path: Path
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"interval_s": 0}, {"settle_s": -1}, {"max_stale_s": float("nan")}, {"interval_s": 1e300}],
+    [
+        {"interval_s": 0},
+        {"settle_s": -1},
+        {"settle_s": None},
+        {"interval_s": "2"},
+        {"max_stale_s": float("nan")},
+        {"interval_s": 1e300},
+    ],
 )
 def test_options_that_would_never_look_or_never_wait_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         Reload(**wrong)
+
+
+def test_what_is_no_options_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, policy=only("a"))
+    wrong: Any = True
+    with pytest.raises(ConfigurationError, match="`reload` is a bool"):
+        follow(tmp_path, reload=wrong)
 
 
 def test_a_level_the_policy_does_not_have_is_refused(tmp_path: Path) -> None:

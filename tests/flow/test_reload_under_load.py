@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from modelrouter import PolicyDenied, Reload, Router
 from modelrouter.budget import MemoryLedger
 from modelrouter.ports import Send
@@ -108,6 +110,7 @@ class Callers:
                 self.wrong.append(repr(error))
 
 
+@pytest.mark.slow
 def test_reloads_under_load_lose_no_call_and_send_none_where_it_may_not_go(
     tmp_path: Path,
 ) -> None:

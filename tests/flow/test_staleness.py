@@ -52,6 +52,7 @@ def test_a_stale_policy_denies_sensitive_calls_and_says_why(
         put(api, router, streamed=streamed, **RESTRICTED)
     decision = caught.value.decision
     assert decision.deny_stage == "guard"
+    assert str(caught.value).endswith(f"at guard by `sensitive-stays-home` ({TEXT})")
     assert f"    guard: {TEXT}" in decision.explain().splitlines()
     assert all(TEXT in {part.detail for part in model.reasons} for model in decision.excluded)
     assert len(decision.excluded) == 3
