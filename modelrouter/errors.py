@@ -81,6 +81,8 @@ class Problem:
         column: 1-based, in code points.
         message: What is wrong, lower case, no final stop.
         hint: What to do about it, or None.
+        about: The rule, model, task, budget or label that a finding from MR200 on is about,
+            as `lint.allow` names it; else None.
     """
 
     code: str
@@ -90,6 +92,7 @@ class Problem:
     column: int = 1
     message: str
     hint: str | None = None
+    about: str | None = None
 
     def __str__(self) -> str:
         """Return `file:line:column: severity CODE message`, the hint on a second line."""

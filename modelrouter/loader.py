@@ -32,6 +32,7 @@ from modelrouter.policy.model_checks import (
     check_sets,
     merge_sets,
 )
+from modelrouter.policy.positions import stacked
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.vocabulary import Vocabulary
 from modelrouter.proof.invariants import unproved
@@ -232,6 +233,12 @@ def bundle_of(reading: Reading, layers: list[Loaded]) -> Bundle:
         problems=reading.findings.ordered(),
         digest=digests[-1],
         layers=layers_of(lowest.stack, tuple(digests)),
+        positions=stacked(
+            [
+                (part.policy, part.source, part.catalogs.values())
+                for part in (layer.stack.parts[-1] for layer in layers)
+            ]
+        ),
     )
 
 

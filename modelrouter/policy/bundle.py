@@ -14,6 +14,7 @@ from modelrouter.policy.catalogue import Catalog, ModelEntry
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.layering import Layer
 from modelrouter.policy.matchers import ModelMatcher
+from modelrouter.policy.positions import NOWHERE, Positions
 from modelrouter.policy.shapes import Shape
 from modelrouter.policy.suite import PolicyTest, Properties, Property
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
@@ -41,6 +42,7 @@ class Bundle:
         digest: SHA-256 of the canonical JSON of all documents, in hexadecimal. Comments
             and layout do not change it. It covers every layer.
         layers: The layers from the top down; one for a policy that extends nothing.
+        positions: Where every part stands, to the column.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Bundle:
     digest: str = field(default="")
     layers: tuple[Layer, ...] = ()
     shadow: Bundle | None = field(default=None, repr=False)
+    positions: Positions = field(default=NOWHERE, repr=False, compare=False)
 
     @property
     def name(self) -> str:

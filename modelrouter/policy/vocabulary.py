@@ -16,7 +16,7 @@ from modelrouter.policy.findings import (
     did_you_mean,
     shortened,
 )
-from modelrouter.policy.impossible import impossible_parts
+from modelrouter.policy.impossible import impossible_parts, name_at
 from modelrouter.policy.labelling import Labels
 from modelrouter.policy.matchers import FactMatch, ModelMatcher, RequestMatcher, SetMatch
 from modelrouter.values import FactValue
@@ -196,7 +196,8 @@ class References:
         rank = {name: place for place, name in enumerate(self.words.levels)}
         for part, why in impossible_parts(matcher, rank):
             hint = "mend the condition; a rule that never applies protects nothing"
-            self.findings.add(self.source, (*path, *part), "MR202", why, hint=hint)
+            about = name_at(self.source.data, path)
+            self.findings.add(self.source, (*path, *part), "MR202", why, hint=hint, about=about)
 
     def when(self, path: Path, matcher: RequestMatcher | None, *, budgets: bool = False) -> None:
         """Check every name in a condition on the call."""

@@ -131,15 +131,15 @@ def in_order_of_inclusion(bundle: Bundle) -> list[str]:
     """Return the categories, each before what it includes."""
     scheme = bundle.scheme
     found: dict[str, None] = {}
-
-    def visit(name: str) -> None:
-        if name not in found:
-            for part in sorted(scheme.categories[name].includes):
-                visit(part)
-            found[name] = None
-
     for name in sorted(scheme.categories):
-        visit(name)
+        waiting = [name]  # not by recursion: a chain may be thousands of categories long
+        while waiting:
+            includes = sorted(scheme.categories[waiting[-1]].includes)
+            after = next((part for part in includes if part not in found), None)
+            if after is None:
+                found[waiting.pop()] = None
+            else:
+                waiting.append(after)
     return [*reversed(found)]
 
 
