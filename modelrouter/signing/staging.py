@@ -46,7 +46,10 @@ def load_files(files: Mapping[str, bytes], *, main: str, shown: str) -> Bundle:
         key: dataclasses.replace(place, file=place.file and inner(place.file, folder, shown))
         for key, place in found.bundle.places.items()
     }
-    return dataclasses.replace(found.bundle, path=shown, places=places, problems=problems)
+    positions = found.bundle.positions.renamed(lambda file: inner(file, folder, shown))
+    return dataclasses.replace(
+        found.bundle, path=shown, places=places, positions=positions, problems=problems
+    )
 
 
 def mapped(problem: Problem, folder: str, shown: str) -> Problem:
