@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelrouter.decision import RuleRef
 from modelrouter.errors import PolicyError, Problem
 from modelrouter.folders import inside, is_companion, is_folder, is_there, yaml_files
-from modelrouter.policy.bundle import Bundle, digest_of, places_of
+from modelrouter.policy.bundle import Bundle, digest_of, places_of, places_of_tests
 from modelrouter.policy.catalogue import Catalog
 from modelrouter.policy.checks import check_policy
 from modelrouter.policy.document import Policy
@@ -99,11 +100,15 @@ class Reading:
         shown: The path as the caller gave it.
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
+        test_places: Where the tests stand, as in a bundle.
     """
 
     shown: str
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
+    test_places: dict[tuple[str, str], RuleRef] = field(
+        default_factory=dict[tuple[str, str], RuleRef]
+    )
 
     def read(self, file: Path) -> Source:
         """Return the document in `file`."""
@@ -188,7 +193,7 @@ class Reading:
             words=words,
             tests=tests,
             properties=properties,
-            places=places_of(policy, source),
+            places=places_of(policy, source) | self.test_places,
             problems=self.findings.ordered(),
             digest=digest_of(policy, catalogs, tests, properties),
         )
@@ -250,6 +255,7 @@ class Reading:
                 if suite is not None:
                     check_tests(suite, part, words, self.findings)
                     tests[file.name] = suite
+                    self.test_places |= places_of_tests(file.name, suite, part)
             else:
                 claims = document_of(part, "Properties", Properties, self.findings)
                 if claims is not None:

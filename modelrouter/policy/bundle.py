@@ -18,7 +18,7 @@ from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
 from modelrouter.yamlsource import Source
 
-__all__ = ["Bundle", "digest_of", "places_of"]
+__all__ = ["Bundle", "digest_of", "places_of", "places_of_tests"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class Bundle:
         words: Every declared name.
         tests: Unit tests by file.
         properties: Properties by file.
-        places: Where rules, budgets and facts stand: `("rules", id)` -> reference.
+        places: Where rules, budgets and facts stand: `("rules", id)` -> reference; tests by
+            the name of their file: `("policy_test.yaml", name)`.
         problems: Warnings and notes; nothing that stops the load.
         digest: SHA-256 of the canonical JSON of all documents, in hexadecimal. Comments
             and layout do not change it.
@@ -104,4 +105,17 @@ def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
     for name in policy.facts:
         line, _ = source.position(("facts", name), key=True)
         found["facts", name] = RuleRef(id=name, file=source.file, line=line)
+    line, _ = source.position(("defaults", "default_deny_from"), key=True)
+    found["defaults", "default_deny_from"] = RuleRef(
+        id="default_deny_from", file=source.file, line=line
+    )
+    return found
+
+
+def places_of_tests(file: str, suite: PolicyTest, source: Source) -> dict[tuple[str, str], RuleRef]:
+    """Return where every test of a file stands."""
+    found: dict[tuple[str, str], RuleRef] = {}
+    for place, case in enumerate(suite.tests):
+        line, _ = source.position(("tests", place))
+        found[file, case.name] = RuleRef(id=case.name, file=source.file, line=line)
     return found
