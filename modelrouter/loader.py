@@ -6,11 +6,11 @@ there is no partial policy.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelrouter.decision import RuleRef
 from modelrouter.errors import PolicyError, Problem
 from modelrouter.folders import inside, is_companion, is_folder, is_there, yaml_files
 from modelrouter.policy.bundle import Bundle, digest_of, places_of, places_of_tests
@@ -29,11 +29,17 @@ from modelrouter.policy.model_checks import (
 from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.suite_checks import check_properties, check_tests
 from modelrouter.policy.vocabulary import Vocabulary, vocabulary_of
+from modelrouter.proof.invariants import unproved
 from modelrouter.yamlsource import Source, read_file, read_text
 
 __all__ = ["Inspection", "inspect", "load", "load_text"]
 
 FILES_AT_MOST = 200
+
+
+def today() -> datetime.date:
+    """Return the day in UTC, as routers count days."""
+    return datetime.datetime.now(tz=datetime.UTC).date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +59,29 @@ class Inspection:
     readable: bool
 
 
-def load(path: str | Path) -> Bundle:
+def load(path: str | Path, *, at: datetime.date | None = None) -> Bundle:
     """Return the policy at `path`, a folder with one policy or a policy file.
+
+    Args:
+        path: The folder or file.
+        at: The day for which the policy's invariants are proved; today in UTC by default.
 
     Raises:
         PolicyError: With every problem found; nothing is loaded.
     """
-    found = inspect(path)
+    found = inspect(path, at=at)
     if found.bundle is None:
         raise PolicyError([part for part in found.problems if part.severity == "error"])
     return found.bundle
 
 
-def load_text(text: str, *, file: str = "policy.yaml") -> Bundle:
+def load_text(text: str, *, file: str = "policy.yaml", at: datetime.date | None = None) -> Bundle:
     """Return the policy in `text`, which carries its models inline.
 
     Raises:
         PolicyError: With every problem found.
     """
-    reading = Reading(shown=file)
+    reading = Reading(shown=file, at=at or today())
     source = read_text(text, file=file)
     bundle = reading.bundle(source, folder=None)
     if bundle is None:
@@ -79,9 +89,9 @@ def load_text(text: str, *, file: str = "policy.yaml") -> Bundle:
     return bundle
 
 
-def inspect(path: str | Path) -> Inspection:
+def inspect(path: str | Path, *, at: datetime.date | None = None) -> Inspection:
     """Return the policy at `path`, or why it does not load, with every problem found."""
-    reading = Reading(shown=str(path))
+    reading = Reading(shown=str(path), at=at or today())
     main = reading.find_policy(Path(path))
     bundle = None if main is None else reading.bundle(main[0], folder=main[1].parent)
     if main is not None:
@@ -100,15 +110,13 @@ class Reading:
         shown: The path as the caller gave it.
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
-        test_places: Where the tests stand, as in a bundle.
+        at: The day for which invariants are proved.
     """
 
     shown: str
+    at: datetime.date
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
-    test_places: dict[tuple[str, str], RuleRef] = field(
-        default_factory=dict[tuple[str, str], RuleRef]
-    )
 
     def read(self, file: Path) -> Source:
         """Return the document in `file`."""
@@ -184,7 +192,7 @@ class Reading:
         tests, properties = self.suites(source, folder, words)
         if self.findings.failed:
             return None
-        return Bundle(
+        bundle = Bundle(
             path=self.shown,
             policy=policy,
             catalogs=catalogs,
@@ -193,10 +201,13 @@ class Reading:
             words=words,
             tests=tests,
             properties=properties,
-            places=places_of(policy, source) | self.test_places,
+            places=places_of(policy, source) | places_of_tests(tests, self.sources, folder),
             problems=self.findings.ordered(),
             digest=digest_of(policy, catalogs, tests, properties),
         )
+        for place, message, hint in unproved(bundle, self.at):
+            self.findings.add(source, ("invariants", place, "id"), "MR140", message, hint=hint)
+        return None if self.findings.failed else bundle
 
     def check(
         self,
@@ -255,7 +266,6 @@ class Reading:
                 if suite is not None:
                     check_tests(suite, part, words, self.findings)
                     tests[file.name] = suite
-                    self.test_places |= places_of_tests(file.name, suite, part)
             else:
                 claims = document_of(part, "Properties", Properties, self.findings)
                 if claims is not None:

@@ -93,11 +93,16 @@ def counts(problems: Iterable[Problem]) -> str:
     )
 
 
-def bundle_or_none(path: str) -> Bundle | None:
-    """Return the policy at `path`, or None after saying why it does not load."""
+def bundle_or_none(path: str, *, at: datetime.date | None = None) -> Bundle | None:
+    """Return the policy at `path`, or None after saying why it does not load.
+
+    Args:
+        path: The policy.
+        at: The day for which its invariants are proved; today by default.
+    """
     from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
 
-    found = inspect(path)
+    found = inspect(path, at=at)
     if found.bundle is None:
         for problem in found.problems:
             note(str(problem))

@@ -64,6 +64,12 @@ COMMANDS = (
         module="modelrouter.cli.test",
     ),
     Command(
+        name="prove",
+        group=OWNERS,
+        summary="prove what a policy claims, for every request",
+        module="modelrouter.cli.prove",
+    ),
+    Command(
         name="explain",
         group=OWNERS,
         summary="say which models may serve a call, and why no others",

@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def tested(path: str, arguments: argparse.Namespace) -> Report:
     """Return what came of one policy's tests."""
-    found = inspect(path)
+    found = inspect(path, at=today(arguments))
     if found.bundle is None:
         return Report(path=path, problems=found.problems)
     outcomes = tuple(run_tests(found.bundle, today=today(arguments), containing=arguments.k))

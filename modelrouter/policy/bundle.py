@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from modelrouter.decision import RuleRef
 from modelrouter.errors import Problem
@@ -14,9 +15,12 @@ from modelrouter.policy.catalogue import Catalog, ModelEntry
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.matchers import ModelMatcher
 from modelrouter.policy.shapes import Shape
-from modelrouter.policy.suite import PolicyTest, Properties
+from modelrouter.policy.suite import PolicyTest, Properties, Property
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
 from modelrouter.yamlsource import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Bundle", "digest_of", "places_of", "places_of_tests"]
 
@@ -92,11 +96,12 @@ def digest_of(
 def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
     """Return where every rule, budget, objective, runtime section and fact stands."""
     found: dict[tuple[str, str], RuleRef] = {}
-    sections: tuple[tuple[str, Sequence[Rule | Budget | Objective | Runtime]], ...] = (
+    sections: tuple[tuple[str, Sequence[Rule | Budget | Objective | Runtime | Property]], ...] = (
         ("rules", policy.rules),
         ("budgets", policy.budgets),
         ("objectives", policy.objectives),
         ("runtime", policy.runtime),
+        ("invariants", policy.invariants),
     )
     for section, parts in sections:
         for place, part in enumerate(parts):
@@ -112,10 +117,14 @@ def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
     return found
 
 
-def places_of_tests(file: str, suite: PolicyTest, source: Source) -> dict[tuple[str, str], RuleRef]:
-    """Return where every test of a file stands."""
+def places_of_tests(
+    tests: Mapping[str, PolicyTest], sources: Mapping[Path, Source], folder: Path | None
+) -> dict[tuple[str, str], RuleRef]:
+    """Return where every test stands, by the name of its file and its own."""
     found: dict[tuple[str, str], RuleRef] = {}
-    for place, case in enumerate(suite.tests):
-        line, _ = source.position(("tests", place))
-        found[file, case.name] = RuleRef(id=case.name, file=source.file, line=line)
+    for file, suite in tests.items() if folder is not None else ():
+        source = sources[folder / file]
+        for place, case in enumerate(suite.tests):
+            line, _ = source.position(("tests", place))
+            found[file, case.name] = RuleRef(id=case.name, file=source.file, line=line)
     return found

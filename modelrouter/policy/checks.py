@@ -6,6 +6,7 @@ from modelrouter.policy.document import Budget, Fact, Goal, Labels, Objective, P
 from modelrouter.policy.findings import Findings, Path
 from modelrouter.policy.repeats import check_cycles, check_listed_once, check_unique
 from modelrouter.policy.shapes import is_list, is_mapping
+from modelrouter.policy.suite_checks import check_claims
 from modelrouter.policy.vocabulary import References, Vocabulary
 from modelrouter.yamlsource import Source
 
@@ -64,6 +65,7 @@ def check_policy(policy: Policy, source: Source, words: Vocabulary, findings: Fi
             noun="fact",
             among={*words.facts, *PARTITION_WORDS},
         )
+    check_claims("invariants", policy.invariants, see)
     for section in ("rules", "budgets", "objectives", "runtime"):
         check_unique(section, [part.id for part in getattr(policy, section)], see)
 

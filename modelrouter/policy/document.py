@@ -29,6 +29,7 @@ from modelrouter.policy.shapes import (
     is_list,
     is_mapping,
 )
+from modelrouter.policy.suite import Property
 
 __all__ = [
     "Budget",
@@ -290,4 +291,7 @@ class Policy(Shape):
     budgets: Annotated[tuple[Budget, ...], Field(max_length=500)] = ()
     objectives: Annotated[tuple[Objective, ...], Field(max_length=500)] = ()
     runtime: Annotated[tuple[Runtime, ...], Field(max_length=500)] = ()
+    invariants: Annotated[tuple[Property, ...], Field(max_length=500)] = Field(
+        default=(), description="claims without which the policy does not load"
+    )
     lint: Lint = Lint()

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from modelrouter.policy.findings import Findings, Path
-from modelrouter.policy.suite import AskedRequest, Expected, Given, PolicyTest, Properties
+from modelrouter.policy.suite import (
+    AskedRequest,
+    Expected,
+    Given,
+    PolicyTest,
+    Properties,
+    Property,
+)
 from modelrouter.policy.vocabulary import References, Vocabulary
 from modelrouter.yamlsource import Source
 
-__all__ = ["check_properties", "check_tests"]
+__all__ = ["check_claims", "check_properties", "check_tests"]
 
 
 def check_tests(suite: PolicyTest, source: Source, words: Vocabulary, findings: Findings) -> None:
@@ -105,11 +114,17 @@ def check_properties(
 ) -> None:
     """Note every unknown name and empty claim in a property document."""
     see = References(source=source, findings=findings, words=words)
+    check_claims("properties", claims.properties, see)
+
+
+def check_claims(section: str, claims: Sequence[Property], see: References) -> None:
+    """Note every unknown name and empty claim in a list of claims."""
+    source, findings = see.source, see.findings
     seen: set[str] = set()
-    for place, claim in enumerate(claims.properties):
-        here: Path = ("properties", place)
+    for place, claim in enumerate(claims):
+        here: Path = (section, place)
         if claim.id in seen:
-            message = f"duplicate id `{claim.id}` in `properties`"
+            message = f"duplicate id `{claim.id}` in `{section}`"
             hint = "every id stands once in its section"
             findings.add(source, (*here, "id"), "MR110", message, hint=hint)
         seen.add(claim.id)

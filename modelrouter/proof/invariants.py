@@ -1,0 +1,31 @@
+"""The claims without which a policy does not load."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from modelrouter.engine.compiled import compile_bundle
+from modelrouter.proof.proving import Claims
+
+if TYPE_CHECKING:
+    from modelrouter.policy.bundle import Bundle
+
+__all__ = ["unproved"]
+
+
+def unproved(bundle: Bundle, at: datetime.date) -> Iterator[tuple[int, str, str]]:
+    """Yield place, message and hint of each invariant of a policy that is not proved.
+
+    Args:
+        bundle: The policy.
+        at: The day: expired facts, lapsed permits and retired models count as of it.
+    """
+    if not bundle.policy.invariants:
+        return
+    claims = Claims(compile_bundle(bundle, at))
+    for place, claim in enumerate(bundle.policy.invariants):
+        proof = claims.prove(claim)
+        if not proof.holds:
+            yield place, f"invariant `{claim.id}` {proof.failure}", proof.remedy
