@@ -110,10 +110,9 @@ def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
     for name in policy.facts:
         line, _ = source.position(("facts", name), key=True)
         found["facts", name] = RuleRef(id=name, file=source.file, line=line)
-    line, _ = source.position(("defaults", "default_deny_from"), key=True)
-    found["defaults", "default_deny_from"] = RuleRef(
-        id="default_deny_from", file=source.file, line=line
-    )
+    for section, name in (("defaults", "default_deny_from"), ("labels", "unlabelled")):
+        line, _ = source.position((section, name), key=True)
+        found[section, name] = RuleRef(id=name, file=source.file, line=line)
     return found
 
 

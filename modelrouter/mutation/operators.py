@@ -1,0 +1,267 @@
+"""The table of mutants: what is changed in a policy, one thing at a time.
+
+Only what is forbidden, permitted, asked for or limited is changed. Preferences (objectives,
+runtime sections) and advisory rules decide nothing that a test ought to guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from modelrouter.decision import RuleRef
+from modelrouter.mutation.matcher_changes import Change, models_changes, when_changes
+from modelrouter.policy.document import Budget, Floors, Labels, Obligate, Policy, Rule
+
+if TYPE_CHECKING:
+    from modelrouter.policy.bundle import Bundle
+
+__all__ = ["Mutant", "mutants_of"]
+
+Section = Literal["rules", "budgets", "defaults", "labels"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """A policy with one thing changed.
+
+    Attributes:
+        section: Where the change is: `rules`, `budgets`, `defaults`, `labels`.
+        noun: What was changed, as an author calls it.
+        place: Its id, file and line.
+        words: How it was changed.
+        tightens: Whether the policy allows less than before, or asks for more; otherwise it
+            allows more, or asks for less.
+        guards: Whether the change concerns which models are eligible.
+        bundle: The changed policy. Its digest is that of the original.
+    """
+
+    section: Section
+    noun: str
+    place: RuleRef
+    words: str
+    tightens: bool
+    guards: bool
+    bundle: Bundle
+
+    def __str__(self) -> str:
+        """Return what was changed and how."""
+        name = "" if self.section in {"defaults", "labels"} else f" `{self.place.id}`"
+        return f"{self.noun}{name}: {self.words}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What becomes of one clause; None drops it."""
+
+    clause: Rule | Budget | None
+    words: str
+    tightens: bool
+
+
+def mutants_of(bundle: Bundle) -> Iterator[Mutant]:
+    """Yield every mutant of a policy, in the order of its clauses; none twice."""
+    levels = bundle.scheme.levels
+    policy = bundle.policy
+    for place, rule in enumerate(policy.rules):
+        if rule.strength == "advisory":
+            continue
+        for edit in distinct(rule, rule_edits(rule, policy, levels)):
+            rules = edited(policy.rules, place, edit.clause)
+            yield Mutant(
+                section="rules",
+                noun=rule.effect,
+                place=bundle.place("rules", rule.id),
+                words=edit.words,
+                tightens=edit.tightens,
+                guards=rule.effect in {"forbid", "require", "permit"},
+                bundle=changed(bundle, rules=rules),
+            )
+    for place, budget in enumerate(policy.budgets):
+        for edit in distinct(budget, budget_edits(budget, levels)):
+            budgets = edited(policy.budgets, place, edit.clause)
+            yield Mutant(
+                section="budgets",
+                noun="budget",
+                place=bundle.place("budgets", budget.id),
+                words=edit.words,
+                tightens=edit.tightens,
+                guards=False,
+                bundle=changed(bundle, budgets=budgets),
+            )
+    yield from default_deny_mutants(bundle)
+    yield from unlabelled_mutants(bundle)
+
+
+def changed(bundle: Bundle, **update: object) -> Bundle:
+    """Return a bundle whose policy is changed; everything stays frozen."""
+    return replace(bundle, policy=bundle.policy.model_copy(update=update))
+
+
+def edited(
+    clauses: tuple[Rule, ...] | tuple[Budget, ...], place: int, clause: Rule | Budget | None
+) -> tuple[Rule | Budget, ...]:
+    """Return the clauses with one replaced, or dropped."""
+    kept = () if clause is None else (clause,)
+    return (*clauses[:place], *kept, *clauses[place + 1 :])
+
+
+def distinct(clause: Rule | Budget, edits: Iterator[Edit]) -> Iterator[Edit]:
+    """Yield the edits that change something, each result once."""
+    seen: list[Rule | Budget | None] = [clause]
+    for edit in edits:
+        if edit.clause not in seen:
+            seen.append(edit.clause)
+            yield edit
+
+
+def rule_edits(rule: Rule, policy: Policy, levels: tuple[str, ...]) -> Iterator[Edit]:
+    """Yield every edit of a rule."""
+    permits = rule.effect == "permit"
+    yield Edit(clause=None, words="dropped", tightens=permits)
+    for part in () if rule.when is None else when_changes(rule.when, levels):
+        clause = rule.model_copy(update={"when": part.value})
+        yield edit_of(clause, "when", part, tightens=part.narrows == permits)
+    # The models of a require and of a permit are those that stay.
+    keeps = rule.effect in {"require", "permit"}
+    for models in () if rule.models is None else models_changes(rule.models):
+        clause = rule.model_copy(update={"models": models.value})
+        yield edit_of(clause, "models", models, tightens=models.narrows == keeps)
+    if rule.set is not None:
+        yield from floor_edits(rule, rule.set, policy)
+    if rule.do is not None:
+        yield from obligation_edits(rule, rule.do)
+
+
+def edit_of(clause: Rule | Budget, key: str, part: Change[object], *, tightens: bool) -> Edit:
+    """Return the edit that a changed condition makes."""
+    path = f"{key}.{part.path}" if part.path else key
+    return Edit(clause=clause, words=f"`{path}` {part.words}", tightens=tightens)
+
+
+def floor_edits(rule: Rule, bounds: Floors, policy: Policy) -> Iterator[Edit]:
+    """Yield a floor with each bound out of force, and hard instead of soft or the reverse."""
+    if bounds.min_quality:
+        lowered = bounds.model_copy(update={"min_quality": type(bounds.min_quality)(0)})
+        words = f"`set.min_quality` 0 instead of {bounds.min_quality}"
+        yield Edit(clause=rule.model_copy(update={"set": lowered}), words=words, tightens=False)
+    stated = bounds.model_dump(exclude_none=True)
+    for name in ("max_ttft_ms", "max_cost_usd"):
+        if name in stated and len(stated) > 1:
+            raised = bounds.model_copy(update={name: None})
+            clause = rule.model_copy(update={"set": raised})
+            yield Edit(clause=clause, words=f"`set.{name}` dropped", tightens=False)
+    lowering = any(budget.degrade_floor is not None for budget in policy.budgets)
+    if bounds.min_quality is not None and lowering:
+        other = "hard" if rule.strength == "soft" else "soft"
+        clause = rule.model_copy(update={"strength": other})
+        yield Edit(clause=clause, words=f"`strength` {other}", tightens=other == "hard")
+
+
+WEAKER: Mapping[str, tuple[str, ...]] = {
+    "trace": ("none", "hash", "redacted", "content"),
+    "cache": ("none", "exact"),
+    "log": ("decision+hash", "decision", "none"),
+}
+"""The words of each obligation, strictest first."""
+
+
+def obligation_edits(rule: Rule, do: Obligate) -> Iterator[Edit]:
+    """Yield an obligation that asks for a little less."""
+    for name, words in WEAKER.items():
+        value: str | None = getattr(do, name)
+        if value is None or value == words[-1]:
+            continue
+        weaker = words[words.index(value) + 1]
+        clause = rule.model_copy(update={"do": do.model_copy(update={name: weaker})})
+        said = f"`do.{name}` {weaker} instead of {value}"
+        yield Edit(clause=clause, words=said, tightens=False)
+    for name in ("redact", "approval"):
+        items: tuple[str, ...] = getattr(do, name)
+        for item in items:
+            rest = tuple(other for other in items if other != item)
+            less = do.model_copy(update={name: rest})
+            if less != Obligate():  # otherwise the rule might as well be dropped
+                clause = rule.model_copy(update={"do": less})
+                yield Edit(clause=clause, words=f"`do.{name}` without `{item}`", tightens=False)
+
+
+def budget_edits(budget: Budget, levels: tuple[str, ...]) -> Iterator[Edit]:
+    """Yield every edit of a budget."""
+    yield Edit(clause=None, words="dropped", tightens=False)
+    for part in () if budget.when is None else when_changes(budget.when, levels):
+        clause = budget.model_copy(update={"when": part.value})
+        yield edit_of(clause, "when", part, tightens=not part.narrows)
+    for key, keeps in (("models", False), ("degrade_to", True)):
+        matcher = budget.models if key == "models" else budget.degrade_to
+        for models in () if matcher is None else models_changes(matcher):
+            clause = budget.model_copy(update={key: models.value})
+            yield edit_of(clause, key, models, tightens=models.narrows == keeps)
+    yield from limit_edits(budget)
+    if budget.on_exceed != "warn":
+        clause = budget.model_copy(update={"on_exceed": "warn"})
+        words = f"`on_exceed` warn instead of {budget.on_exceed}"
+        yield Edit(clause=clause, words=words, tightens=False)
+    if budget.degrade_floor:
+        nought = type(budget.degrade_floor)(0)
+        clause = budget.model_copy(update={"degrade_floor": nought})
+        words = f"`degrade_floor` 0 instead of {budget.degrade_floor}"
+        yield Edit(clause=clause, words=words, tightens=False)
+        clause = budget.model_copy(update={"degrade_floor": None})
+        yield Edit(clause=clause, words="`degrade_floor` dropped", tightens=True)
+
+
+def limit_edits(budget: Budget) -> Iterator[Edit]:
+    """Yield a budget of twice and of half the limit."""
+    for name in ("limit_usd", "limit_tokens", "limit_calls"):
+        limit = getattr(budget, name)
+        if not limit:
+            continue
+        half = limit // 2 if isinstance(limit, int) else limit / 2
+        for value, tightens in ((limit * 2, False), (half, True)):
+            clause = budget.model_copy(update={name: value})
+            words = f"`{name}` {value} instead of {limit}"
+            yield Edit(clause=clause, words=words, tightens=tightens)
+
+
+def default_deny_mutants(bundle: Bundle) -> Iterator[Mutant]:
+    """Yield the default deny from one level higher, and from one lower."""
+    levels = bundle.scheme.levels
+    now = bundle.policy.defaults.default_deny_from or bundle.scheme.highest
+    for step in (1, -1):
+        place = levels.index(now) + step
+        if 0 <= place < len(levels):
+            name = levels[place]
+            defaults = bundle.policy.defaults.model_copy(update={"default_deny_from": name})
+            yield Mutant(
+                section="defaults",
+                noun="default deny",
+                place=bundle.place("defaults", "default_deny_from"),
+                words=f"from {name} instead of {now}",
+                tightens=step < 0,
+                guards=True,
+                bundle=changed(bundle, defaults=defaults),
+            )
+
+
+def unlabelled_mutants(bundle: Bundle) -> Iterator[Mutant]:
+    """Yield what stands in for a missing label one step lower, lowest, and one step higher."""
+    labels = bundle.policy.labels
+    if labels is None:
+        labels = Labels.model_validate({"=": True})
+    steps = (*bundle.scheme.levels, "top")
+    now = labels.unlabelled if labels.unlabelled in steps else "top"  # nothing detects here
+    place = steps.index(now)
+    for other in dict.fromkeys((place - 1, 0, place + 1)):
+        if 0 <= other < len(steps) and other != place:
+            updated = labels.model_copy(update={"unlabelled": steps[other]})
+            yield Mutant(
+                section="labels",
+                noun="unlabelled calls",
+                place=bundle.place("labels", "unlabelled"),
+                words=f"count as {steps[other]} instead of {now}",
+                tightens=other > place,
+                guards=False,
+                bundle=changed(bundle, labels=updated),
+            )
