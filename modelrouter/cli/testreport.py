@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from modelrouter.cli.check import as_json
 from modelrouter.cli.common import FINDINGS, FINE, USAGE, counts, note, out, out_json
 from modelrouter.cli.junit import Case, Suite
+from modelrouter.cli.scorereport import score_json, show_score, survivor_line
 from modelrouter.errors import Problem
+from modelrouter.mutation.judging import Score
 from modelrouter.policytest import Outcome
 from modelrouter.rulecoverage import Clause, Coverage
 
@@ -29,9 +31,11 @@ class Wanted:
 
     Attributes:
         coverage: The least percentage of clauses covered, or None.
+        score: The least percentage of mutants noticed, or None.
     """
 
     coverage: Decimal | None = None
+    score: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Report:
         problems: Why it does not load.
         outcomes: Its tests.
         coverage: What they cover.
+        score: How many mutants are noticed; None if nobody asked.
         filtered: Whether the user asked for some of the tests alone.
     """
 
@@ -52,6 +57,7 @@ class Report:
     problems: tuple[Problem, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     coverage: Coverage | None = None
+    score: Score | None = None
     filtered: bool = False
 
     @property
@@ -66,18 +72,28 @@ class Report:
 
     def short(self, wanted: Wanted) -> str | None:
         """Return how coverage falls short of what is wanted, or None."""
-        if self.coverage is None or wanted.coverage is None:
-            return None
-        if self.coverage.percent >= Fraction(wanted.coverage):
-            return None
-        return f"coverage is below {wanted.coverage} %"
+        found = None if self.coverage is None else self.coverage.percent
+        return below("coverage", found, wanted.coverage)
+
+    def weak(self, wanted: Wanted) -> str | None:
+        """Return how the mutation score falls short of what is wanted, or None."""
+        found = None if self.score is None else self.score.percent
+        return below("the mutation score", found, wanted.score)
 
     def code(self, wanted: Wanted) -> int:
         """Return the exit code for this policy."""
         if self.bundle is None:
             return USAGE
         lacking = not self.outcomes and not self.filtered
-        return FINDINGS if self.failed or lacking or self.short(wanted) else FINE
+        falls_short = self.short(wanted) or self.weak(wanted)
+        return FINDINGS if self.failed or lacking or falls_short else FINE
+
+
+def below(noun: str, found: Fraction | None, wanted: Decimal | None) -> str | None:
+    """Return that a percentage is below what is wanted, compared exactly, or None."""
+    if found is None or wanted is None or found >= Fraction(wanted):
+        return None
+    return f"{noun} is below {wanted} %"
 
 
 def show(report: Report, wanted: Wanted, *, quiet: bool) -> None:
@@ -87,13 +103,7 @@ def show(report: Report, wanted: Wanted, *, quiet: bool) -> None:
             note(str(problem))
         note(f"{report.path}: the policy does not load: {counts(report.problems)}")
         return
-    for part in report.outcomes:
-        if part.passed and quiet:
-            continue
-        out(f"{'passed' if part.passed else 'FAILED'}  {part.name}")
-        if not part.passed:
-            for text in failure_lines(part):
-                out(f"    {text}")
+    show_tests(report.outcomes, quiet=quiet)
     if not report.outcomes:
         out(f"{report.path}: {'no such tests' if report.filtered else 'no tests'}")
         if not report.filtered:
@@ -104,6 +114,18 @@ def show(report: Report, wanted: Wanted, *, quiet: bool) -> None:
         out(f"{report.path}: {passed} passed, {report.failed} failed ({report.seconds:.3f} s)")
     if report.coverage is not None and not report.filtered:
         show_coverage(report.coverage, report.short(wanted), quiet=quiet)
+    if report.score is not None:
+        show_score(report.path, report.score, report.weak(wanted), quiet=quiet)
+
+
+def show_tests(outcomes: tuple[Outcome, ...], *, quiet: bool) -> None:
+    """Print each test, and what differs."""
+    for part in outcomes:
+        if part.passed and quiet:
+            continue
+        out(f"{'passed' if part.passed else 'FAILED'}  {part.name}")
+        for text in () if part.passed else failure_lines(part):
+            out(f"    {text}")
 
 
 def failure_lines(outcome: Outcome) -> Iterator[str]:
@@ -166,6 +188,9 @@ def show_json(report: Report, wanted: Wanted, at: datetime.date) -> None:
             "seconds": round(report.seconds, 6),
             "tests": tests,
             "coverage": coverage_json(report, wanted),
+            "mutation": None
+            if report.score is None
+            else score_json(report.score, enough=report.weak(wanted) is None),
         }
     )
 
@@ -228,3 +253,7 @@ def failures_beside(report: Report, wanted: Wanted) -> Iterator[Case]:
     if report.coverage is not None and short is not None:
         lacking = [f"{where(part)}: not covered: {part}" for part in report.coverage.uncovered]
         yield Case(name="coverage of clauses", file=report.path, failures=(short, *lacking))
+    weak = report.weak(wanted)
+    if report.score is not None and weak is not None:
+        alive = [survivor_line(part) for part in report.score.survivors]
+        yield Case(name="mutation score", file=report.path, failures=(weak, *alive))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from modelrouter.asking import request_from, snapshot_from
 from modelrouter.decide import decide
 from modelrouter.engine.subject import label_of
 from modelrouter.errors import CallError
-from modelrouter.mutation.profile import Profile, profile_of, scale_of
+from modelrouter.mutation.profile import Profile, ceilings_of, profile_of
 from modelrouter.policy.suite import AskedRequest, Given
 from modelrouter.proof.coherence import NO, UNKNOWN, YES
 from modelrouter.proof.conditions import known_requests
@@ -26,13 +25,13 @@ from modelrouter.values import Request, usd
 
 if TYPE_CHECKING:
     from modelrouter.decision import Candidate, Decision
-    from modelrouter.engine.clauses import Engine
+    from modelrouter.engine.clauses import Engine, MeterClause
     from modelrouter.labels import Label
     from modelrouter.proof.space import Region, Space
 
 __all__ = ["Difference", "Witness", "difference_of"]
 
-BOXES_TRIED = 200
+BOXES_TRIED = 50
 OUTPUTS = (500, 100, 1)
 """Output tokens to try: a small model cannot write 500."""
 
@@ -45,11 +44,13 @@ class Witness:
         request: As `modelrouter decide` reads it.
         before: What the first decides, in words.
         after: What the second decides.
+        routes: Whether the candidates or what they come with differ.
     """
 
     request: AskedRequest
     before: str
     after: str
+    routes: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +72,9 @@ def difference_of(before: Engine, after: Engine) -> Difference:
     Both have the same catalogue, labels, tasks and facts, and are compiled for the same day.
     """
     space = space_of(before.bundle, mentions_of([before.bundle, after.bundle]))
-    scale = scale_of((before, after))
+    ceilings = ceilings_of((before, after))
     try:
-        profiles = profile_of(space, before, scale), profile_of(space, after, scale)
+        profiles = profile_of(space, before, ceilings), profile_of(space, after, ceilings)
         boxes = [*differing(space, *profiles)]
         unlabelled = [*differing_unlabelled(space, profiles[0], before, after)]
     except TooHardError:
@@ -158,29 +159,49 @@ def carried_by(engine: Engine, task: str) -> tuple[str, ...]:
 
 
 def first_witness(asked: tuple[AskedRequest, ...], before: Engine, after: Engine) -> Witness | None:
-    """Return the first request, in the plainest state of the world, on which two differ."""
-    worlds = [*worlds_of(before, after)]
+    """Return the first request on which two policies differ, in the plainest world.
+
+    A world in which other candidates come out is shown rather than one in which only the
+    stage of a denial or a warning differs.
+    """
+    second: Witness | None = None
     for request in asked:
-        for given in worlds:
+        for given in worlds_of(request, before, after):
             for output in OUTPUTS:
                 tried = request.model_copy(update={"given": given, "max_output": output})
                 found = compared(tried, before, after)
-                if found is not None:
+                if found is not None and found.routes:
                     return found
+                second = second or found
+        if second is not None:
+            return second
     return None
 
 
-def worlds_of(before: Engine, after: Engine) -> Iterator[Given]:
-    """Yield states of the world: nothing spent, then each budget half and fully spent."""
-    yield Given()
-    for name in dict.fromkeys(part.budget.id for part in (*before.meters, *after.meters)):
-        amounts: dict[Decimal | int, None] = {}
-        for clause in (*before.meters, *after.meters):
-            if clause.budget.id == name:
-                for limit in (clause.limit, clause.limit // 2):
-                    amounts[usd(limit) or Decimal(0) if clause.unit == "usd" else limit] = None
-        for amount in amounts:
-            yield Given.model_validate({"budgets": {name: amount}})
+def worlds_of(request: AskedRequest, before: Engine, after: Engine) -> Iterator[Given]:
+    """Yield states of the world: nothing spent, budgets more and more spent, models down."""
+    chats = [entry.id for entry in before.bundle.models if entry.role == "chat"]
+    down: list[dict[str, str]] = [{}]
+    down += [{name: "down" for name in chats if name != kept} for kept in chats]
+    decision = decide(request_from(request, before), snapshot_from(Given(), before))
+    for health in down:
+        yield Given.model_validate({"health": health})
+        for name in dict.fromkeys(part.budget.id for part in (*before.meters, *after.meters)):
+            meters = [part for part in (*before.meters, *after.meters) if part.budget.id == name]
+            for amount in sorted({*amounts_of(meters, decision)}):
+                unit = meters[0].unit
+                spent = usd(amount) if unit == "usd" else amount
+                yield Given.model_validate({"budgets": {name: spent}, "health": health})
+
+
+def amounts_of(meters: list[MeterClause], decision: Decision) -> Iterator[int]:
+    """Yield what of a budget may be spent: half, all, and all but what a candidate needs."""
+    for meter in meters:
+        yield from (meter.limit // 2, meter.limit)
+        for part in decision.candidates:
+            worst = {"usd": part.worst_pico, "tokens": part.worst_tokens}.get(meter.unit, 1)
+            if worst is not None and worst <= meter.limit:
+                yield meter.limit - worst
 
 
 def compared(asked: AskedRequest, before: Engine, after: Engine) -> Witness | None:
@@ -196,7 +217,8 @@ def compared(asked: AskedRequest, before: Engine, after: Engine) -> Witness | No
         return None
     stages = said[0].deny_stage == said[1].deny_stage
     one, other = (in_words(part, warnings=stages) for part in said)
-    return Witness(request=asked, before=one, after=other)
+    routes = observed(said[0])[0] != observed(said[1])[0]
+    return Witness(request=asked, before=one, after=other, routes=routes)
 
 
 def observed(decision: Decision) -> tuple[object, ...]:

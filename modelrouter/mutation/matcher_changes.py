@@ -20,7 +20,7 @@ from modelrouter.policy.shapes import Shape
 
 __all__ = ["Change", "models_changes", "when_changes"]
 
-ValueT = TypeVar("ValueT")
+ValueT_co = TypeVar("ValueT_co", covariant=True)
 ShapeT = TypeVar("ShapeT", bound=Shape)
 SHOWN: Mapping[str, str] = {"negated": "not"}
 TIGHTER: Mapping[str, int] = {"at_least": 1, "above": 1, "at_most": -1, "below": -1}
@@ -28,7 +28,7 @@ TIGHTER: Mapping[str, int] = {"at_least": 1, "above": 1, "at_most": -1, "below":
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change(Generic[ValueT]):
+class Change(Generic[ValueT_co]):
     """A condition after a change.
 
     Attributes:
@@ -38,7 +38,7 @@ class Change(Generic[ValueT]):
         narrows: Whether the condition holds for less than before; otherwise for more.
     """
 
-    value: ValueT
+    value: ValueT_co
     path: str
     words: str
     narrows: bool

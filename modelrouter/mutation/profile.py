@@ -21,47 +21,32 @@ if TYPE_CHECKING:
     from modelrouter.policy.matchers import RequestMatcher
     from modelrouter.proof.space import Region, Space
 
-__all__ = ["Profile", "Scale", "profile_of", "scale_of"]
+__all__ = ["Profile", "ceilings_of", "profile_of"]
 
 Key = tuple[str, ...]
 Profile = Mapping[Key, "Region"]
 STRICTEST_FIRST: Mapping[str, tuple[str, ...]] = {"trace": TRACE, "cache": CACHE, "log": LOG}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """The figures at which floors of any of several policies tell requests apart.
-
-    Attributes:
-        soft_floors: What budgets may lower soft floors to; None where none does.
-        ceilings: Ceilings of cost, in US dollars.
-    """
-
-    soft_floors: tuple[Decimal | None, ...]
-    ceilings: tuple[Decimal, ...]
+def ceilings_of(engines: Iterable[Engine]) -> tuple[Decimal, ...]:
+    """Return every ceiling of cost that stands in a floor of given policies."""
+    found = (floor.bounds.max_cost_usd for engine in engines for floor in engine.floors)
+    return tuple(dict.fromkeys(part for part in found if part is not None))
 
 
-def scale_of(engines: Iterable[Engine]) -> Scale:
-    """Return the figures that stand in given policies."""
-    lowest: dict[Decimal | None, None] = {None: None}
-    ceilings: dict[Decimal, None] = {}
-    for engine in engines:
-        for meter in engine.meters:
-            if meter.budget.degrade_floor is not None:
-                lowest[meter.budget.degrade_floor] = None
-        for floor in engine.floors:
-            if floor.bounds.max_cost_usd is not None:
-                ceilings[floor.bounds.max_cost_usd] = None
-    return Scale(soft_floors=tuple(lowest), ceilings=tuple(ceilings))
-
-
-def profile_of(space: Space, engine: Engine, scale: Scale) -> Profile:
+def profile_of(space: Space, engine: Engine, ceilings: tuple[Decimal, ...]) -> Profile:
     """Return what a policy does, over a space that tells its conditions apart.
+
+    Args:
+        space: The space.
+        engine: The policy.
+        ceilings: Ceilings of cost to tell apart, in US dollars.
 
     Raises:
         TooHardError: A region needs too many boxes.
     """
-    view = View(space=space, engine=engine, scale=scale, guard=guardrails_of(space, engine))
+    guard = guardrails_of(space, engine)
+    view = View(space=space, engine=engine, ceilings=ceilings, guard=guard)
     chats = engine.everything & ~engine.table.not_chat
     eligible: dict[int, Region] = {}
     standing: dict[int, Region] = {}
@@ -74,7 +59,8 @@ def profile_of(space: Space, engine: Engine, scale: Scale) -> Profile:
         model = engine.ids[place]
         found["guard", model] = eligible[place]
         found["candidate", model] = standing[place]
-        for key, region in (*view.floors(place), *view.obligations(place)):
+        found["soft floors", model] = space.meet(standing[place], view.soft_floors(place, None))
+        for key, region in (*view.costs(place), *view.obligations(place)):
             known = found.get((*key, model), ())
             found[*key, model] = space.join(known, space.meet(standing[place], region))
     for clause in engine.meters:
@@ -88,7 +74,7 @@ class View:
 
     space: Space
     engine: Engine
-    scale: Scale
+    ceilings: tuple[Decimal, ...]
     guard: Guardrails
 
     def requests(self, clause: FloorClause | ObligateClause) -> Region:
@@ -127,21 +113,25 @@ class View:
                 bits |= 1 << number
         return (self.space.only("task", bits),) if bits else ()
 
-    def floors(self, place: int) -> Iterator[tuple[Key, Region]]:
-        """Yield where soft floors and ceilings of cost remove a model."""
-        space = self.space
+    def soft_floors(self, place: int, lowered: Decimal | None) -> Region:
+        """Return where soft floors remove a model, once a budget has lowered them."""
+        found: Region = ()
         for floor in self.engine.floors:
-            if not floor.mask >> place & 1:
-                continue
-            requests = self.requests(floor)
-            value, dearest = floor.bounds.min_quality, floor.bounds.max_cost_usd
-            for lowest in self.scale.soft_floors if floor.soft and value is not None else ():
-                wanted = value if lowest is None else min(value, lowest)
-                low = self.tasks_below(wanted, place)
-                yield ("soft floor", str(lowest)), space.meet(requests, low)
-            for ceiling in self.scale.ceilings if dearest is not None else ():
-                if dearest <= ceiling:
-                    yield ("ceiling", str(ceiling)), requests
+            value = floor.bounds.min_quality
+            if floor.soft and value is not None and floor.mask >> place & 1:
+                wanted = value if lowered is None else min(value, lowered)
+                low = self.space.meet(self.requests(floor), self.tasks_below(wanted, place))
+                found = self.space.join(found, low)
+        return found
+
+    def costs(self, place: int) -> Iterator[tuple[Key, Region]]:
+        """Yield where a model may cost no more than each ceiling."""
+        for floor in self.engine.floors:
+            dearest = floor.bounds.max_cost_usd
+            if dearest is not None and floor.mask >> place & 1:
+                for ceiling in self.ceilings:
+                    if dearest <= ceiling:
+                        yield ("ceiling", str(ceiling)), self.requests(floor)
 
     def obligations(self, place: int) -> Iterator[tuple[Key, Region]]:
         """Yield where a model comes with each obligation, or a stricter one."""
@@ -169,7 +159,6 @@ class View:
             str(clause.warn_from),
             budget.period,
             budget.on_exceed,
-            str(budget.degrade_floor),
         )
         found: dict[Key, Region] = {}
         speaks: Region = ()
@@ -178,8 +167,19 @@ class View:
                 here = space.meet(region, requests)
                 speaks = space.join(speaks, here)
                 found["meter", budget.id, *about, self.engine.ids[place]] = here
+        if budget.on_exceed != "degrade":
+            return found
+        # Of several budgets that lower soft floors the highest holds, so one removes what it
+        # removes alone; whether it lowers at all matters where there are others.
+        others = [part.budget for part in self.engine.meters if part is not clause]
+        if budget.degrade_floor is not None and any(
+            part.degrade_floor is not None for part in others
+        ):
+            found["lowers", budget.id] = speaks
         for place, region in standing.items():
-            if budget.on_exceed == "degrade" and not clause.degrade_to >> place & 1:
-                key = ("restrict", budget.id, self.engine.ids[place])
-                found[key] = space.meet(region, speaks)
+            here, model = space.meet(region, speaks), self.engine.ids[place]
+            lowered = self.soft_floors(place, budget.degrade_floor)
+            found["lowered", budget.id, model] = space.meet(here, lowered)
+            if not clause.degrade_to >> place & 1:
+                found["restricted", budget.id, model] = here
         return found

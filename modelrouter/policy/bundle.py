@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from modelrouter.decision import RuleRef
 from modelrouter.errors import Problem
@@ -18,9 +18,6 @@ from modelrouter.policy.shapes import Shape
 from modelrouter.policy.suite import PolicyTest, Properties, Property
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
 from modelrouter.yamlsource import Source
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Bundle", "digest_of", "places_of", "places_of_tests"]
 
@@ -121,8 +118,8 @@ def places_of_tests(
 ) -> dict[tuple[str, str], RuleRef]:
     """Return where every test stands, by the name of its file and its own."""
     found: dict[tuple[str, str], RuleRef] = {}
-    for file, suite in tests.items() if folder is not None else ():
-        source = sources[folder / file]
+    for file, suite in tests.items():
+        source = sources[Path(file) if folder is None else folder / file]
         for place, case in enumerate(suite.tests):
             line, _ = source.position(("tests", place))
             found[file, case.name] = RuleRef(id=case.name, file=source.file, line=line)
