@@ -10,47 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelrouter.asking import request_from, snapshot_from
-from modelrouter.decide import decide
 from modelrouter.engine.subject import label_of
-from modelrouter.errors import CallError
 from modelrouter.mutation.profile import Profile, ceilings_of, profile_of
-from modelrouter.policy.suite import AskedRequest, Given
+from modelrouter.mutation.witness import Witness, first_witness
 from modelrouter.proof.coherence import NO, UNKNOWN, YES
 from modelrouter.proof.conditions import known_requests
 from modelrouter.proof.examples import asked_at
 from modelrouter.proof.layout import mentions_of, space_of
 from modelrouter.proof.space import TooHardError
-from modelrouter.values import Request, usd
+from modelrouter.values import Request
 
 if TYPE_CHECKING:
-    from modelrouter.decision import Candidate, Decision
-    from modelrouter.engine.clauses import Engine, MeterClause
+    from modelrouter.engine.clauses import Engine
     from modelrouter.labels import Label
+    from modelrouter.policy.suite import AskedRequest
     from modelrouter.proof.space import Region, Space
 
-__all__ = ["Difference", "Witness", "difference_of"]
+__all__ = ["Difference", "difference_of"]
 
 BOXES_TRIED = 50
-OUTPUTS = (500, 100, 1)
-"""Output tokens to try: a small model cannot write 500."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Witness:
-    """A request on which two policies differ.
-
-    Attributes:
-        request: As `modelrouter decide` reads it.
-        before: What the first decides, in words.
-        after: What the second decides.
-        routes: Whether the candidates or what they come with differ.
-    """
-
-    request: AskedRequest
-    before: str
-    after: str
-    routes: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +115,16 @@ def requests_in(space: Space, boxes: list[int], engine: Engine) -> Iterator[Aske
     for box in (*space.meet(boxes, known), *boxes)[:BOXES_TRIED]:
         asked = asked_at(space.point(box), engine)
         if asked is not None:
-            yield asked
+            yield supplied(asked, engine)
+
+
+def supplied(asked: AskedRequest, engine: Engine) -> AskedRequest:
+    """Return a request without the facts that only a classifier may state."""
+    declared = engine.bundle.policy.facts
+    facts = {
+        name: value for name, value in asked.facts.items() if declared[name].source != "classifier"
+    }
+    return asked.model_copy(update={"facts": facts})
 
 
 def unlabelled_in(
@@ -149,96 +136,10 @@ def unlabelled_in(
         here = box & box_of(space, label, task)
         asked = asked_at(space.point(here), engine) if space.possible(here) else None
         if asked is not None:
-            yield asked.model_copy(update={"level": None, "categories": ()})
+            yield supplied(asked, engine).model_copy(update={"level": None, "categories": ()})
 
 
 def carried_by(engine: Engine, task: str) -> tuple[str, ...]:
     """Return the categories that a task brings."""
     tasks = engine.bundle.policy.tasks
     return tasks[task].carries if tasks else ()
-
-
-def first_witness(asked: tuple[AskedRequest, ...], before: Engine, after: Engine) -> Witness | None:
-    """Return the first request on which two policies differ, in the plainest world.
-
-    A world in which other candidates come out is shown rather than one in which only the
-    stage of a denial or a warning differs.
-    """
-    second: Witness | None = None
-    for request in asked:
-        for given in worlds_of(request, before, after):
-            for output in OUTPUTS:
-                tried = request.model_copy(update={"given": given, "max_output": output})
-                found = compared(tried, before, after)
-                if found is not None and found.routes:
-                    return found
-                second = second or found
-        if second is not None:
-            return second
-    return None
-
-
-def worlds_of(request: AskedRequest, before: Engine, after: Engine) -> Iterator[Given]:
-    """Yield states of the world: nothing spent, budgets more and more spent, models down."""
-    chats = [entry.id for entry in before.bundle.models if entry.role == "chat"]
-    down: list[dict[str, str]] = [{}]
-    down += [{name: "down" for name in chats if name != kept} for kept in chats]
-    decision = decide(request_from(request, before), snapshot_from(Given(), before))
-    for health in down:
-        yield Given.model_validate({"health": health})
-        for name in dict.fromkeys(part.budget.id for part in (*before.meters, *after.meters)):
-            meters = [part for part in (*before.meters, *after.meters) if part.budget.id == name]
-            for amount in sorted({*amounts_of(meters, decision)}):
-                unit = meters[0].unit
-                spent = usd(amount) if unit == "usd" else amount
-                yield Given.model_validate({"budgets": {name: spent}, "health": health})
-
-
-def amounts_of(meters: list[MeterClause], decision: Decision) -> Iterator[int]:
-    """Yield what of a budget may be spent: half, all, and all but what a candidate needs."""
-    for meter in meters:
-        yield from (meter.limit // 2, meter.limit)
-        for part in decision.candidates:
-            worst = {"usd": part.worst_pico, "tokens": part.worst_tokens}.get(meter.unit, 1)
-            if worst is not None and worst <= meter.limit:
-                yield meter.limit - worst
-
-
-def compared(asked: AskedRequest, before: Engine, after: Engine) -> Witness | None:
-    """Return what two policies say of a request, or None if they say the same."""
-    try:
-        said = [
-            decide(request_from(asked, engine), snapshot_from(asked.given, engine))
-            for engine in (before, after)
-        ]
-    except CallError:
-        return None
-    if observed(said[0]) == observed(said[1]):
-        return None
-    stages = said[0].deny_stage == said[1].deny_stage
-    one, other = (in_words(part, warnings=stages) for part in said)
-    routes = observed(said[0])[0] != observed(said[1])[0]
-    return Witness(request=asked, before=one, after=other, routes=routes)
-
-
-def observed(decision: Decision) -> tuple[object, ...]:
-    """Return what a test can see of a decision, but for the clauses that it names."""
-    routes = tuple((part.model, part.obligations) for part in decision.candidates)
-    return routes, decision.deny_stage, decision.warnings
-
-
-def in_words(decision: Decision, *, warnings: bool) -> str:
-    """Return a decision in one line."""
-    said = [candidate_text(part) for part in decision.candidates]
-    text = ", ".join(said) or f"deny at {decision.deny_stage}"
-    warned = f" ({', '.join(decision.warnings)})" if warnings and decision.warnings else ""
-    return f"{text}{warned}"
-
-
-def candidate_text(candidate: Candidate) -> str:
-    """Return a candidate with what it comes with."""
-    asked = [
-        f"{name} {'+'.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in candidate.obligations.as_json().items()
-    ]
-    return f"{candidate.model} [{', '.join(asked)}]" if asked else candidate.model

@@ -9,8 +9,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from modelrouter.engine.compiled import compile_bundle
-from modelrouter.mutation.difference import Witness, difference_of
+from modelrouter.mutation.difference import difference_of
 from modelrouter.mutation.operators import Mutant, mutants_of
+from modelrouter.mutation.witness import Witness
 from modelrouter.policytest import Trial, engines_of, run_trial, trials_of
 from modelrouter.proof.proving import Claims
 

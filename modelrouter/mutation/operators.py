@@ -118,6 +118,20 @@ def distinct(clause: Rule | Budget, edits: Iterator[Edit]) -> Iterator[Edit]:
 
 def rule_edits(rule: Rule, policy: Policy, levels: tuple[str, ...]) -> Iterator[Edit]:
     """Yield every edit of a rule."""
+    if rule.effect == "obligate":
+        # A test can state what a candidate comes with, not that it comes with nothing more:
+        # nobody could notice an obligation in more cases.
+        yield from (edit for edit in condition_edits(rule, levels) if not edit.tightens)
+    else:
+        yield from condition_edits(rule, levels)
+    if rule.set is not None:
+        yield from floor_edits(rule, rule.set, policy)
+    if rule.do is not None:
+        yield from obligation_edits(rule, rule.do)
+
+
+def condition_edits(rule: Rule, levels: tuple[str, ...]) -> Iterator[Edit]:
+    """Yield a rule dropped, and with each change of its conditions."""
     permits = rule.effect == "permit"
     yield Edit(clause=None, words="dropped", tightens=permits)
     for part in () if rule.when is None else when_changes(rule.when, levels):
@@ -128,10 +142,6 @@ def rule_edits(rule: Rule, policy: Policy, levels: tuple[str, ...]) -> Iterator[
     for models in () if rule.models is None else models_changes(rule.models):
         clause = rule.model_copy(update={"models": models.value})
         yield edit_of(clause, "models", models, tightens=models.narrows == keeps)
-    if rule.set is not None:
-        yield from floor_edits(rule, rule.set, policy)
-    if rule.do is not None:
-        yield from obligation_edits(rule, rule.do)
 
 
 def edit_of(clause: Rule | Budget, key: str, part: Change[object], *, tightens: bool) -> Edit:

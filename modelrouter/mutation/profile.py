@@ -48,6 +48,8 @@ def profile_of(space: Space, engine: Engine, ceilings: tuple[Decimal, ...]) -> P
     guard = guardrails_of(space, engine)
     view = View(space=space, engine=engine, ceilings=ceilings, guard=guard)
     chats = engine.everything & ~engine.table.not_chat
+    budgets = [part.budget for part in engine.meters if part.budget.on_exceed == "degrade"]
+    lowered = [part.degrade_floor for part in budgets if part.degrade_floor is not None]
     eligible: dict[int, Region] = {}
     standing: dict[int, Region] = {}
     found: dict[Key, Region] = {}
@@ -58,11 +60,14 @@ def profile_of(space: Space, engine: Engine, ceilings: tuple[Decimal, ...]) -> P
         standing[place] = view.standing(place, eligible[place])
         model = engine.ids[place]
         found["guard", model] = eligible[place]
-        found["candidate", model] = standing[place]
-        found["soft floors", model] = space.meet(standing[place], view.soft_floors(place, None))
+        found["candidate", model] = view.candidate(place, standing[place], None)
+        lowest = min(lowered, default=None)
+        reach = space.join(
+            found["candidate", model], view.candidate(place, standing[place], lowest)
+        )
         for key, region in (*view.costs(place), *view.obligations(place)):
             known = found.get((*key, model), ())
-            found[*key, model] = space.join(known, space.meet(standing[place], region))
+            found[*key, model] = space.join(known, space.meet(reach, region))
     for clause in engine.meters:
         found |= view.metered(clause, eligible, standing)
     return found
@@ -113,16 +118,16 @@ class View:
                 bits |= 1 << number
         return (self.space.only("task", bits),) if bits else ()
 
-    def soft_floors(self, place: int, lowered: Decimal | None) -> Region:
-        """Return where soft floors remove a model, once a budget has lowered them."""
-        found: Region = ()
+    def candidate(self, place: int, standing: Region, lowered: Decimal | None) -> Region:
+        """Return where a model is a candidate, once a budget has lowered the soft floors."""
+        left = standing
         for floor in self.engine.floors:
             value = floor.bounds.min_quality
             if floor.soft and value is not None and floor.mask >> place & 1:
                 wanted = value if lowered is None else min(value, lowered)
                 low = self.space.meet(self.requests(floor), self.tasks_below(wanted, place))
-                found = self.space.join(found, low)
-        return found
+                left = self.space.less(left, low)
+        return left
 
     def costs(self, place: int) -> Iterator[tuple[Key, Region]]:
         """Yield where a model may cost no more than each ceiling."""
@@ -169,17 +174,16 @@ class View:
                 found["meter", budget.id, *about, self.engine.ids[place]] = here
         if budget.on_exceed != "degrade":
             return found
-        # Of several budgets that lower soft floors the highest holds, so one removes what it
-        # removes alone; whether it lowers at all matters where there are others.
-        others = [part.budget for part in self.engine.meters if part is not clause]
-        if budget.degrade_floor is not None and any(
-            part.degrade_floor is not None for part in others
-        ):
+        # Of several budgets that lower soft floors the highest holds: what then is left is left
+        # by each of them. Whether one lowers at all matters where there are others.
+        others = [part.budget.degrade_floor for part in self.engine.meters if part is not clause]
+        if budget.degrade_floor is not None and any(part is not None for part in others):
             found["lowers", budget.id] = speaks
         for place, region in standing.items():
-            here, model = space.meet(region, speaks), self.engine.ids[place]
-            lowered = self.soft_floors(place, budget.degrade_floor)
-            found["lowered", budget.id, model] = space.meet(here, lowered)
-            if not clause.degrade_to >> place & 1:
-                found["restricted", budget.id, model] = here
+            if clause.degrade_to >> place & 1:
+                left = self.candidate(place, region, budget.degrade_floor)
+                key = ("degraded", budget.id, self.engine.ids[place])
+                found[key] = space.meet(left, speaks)
+        # Where it restricts to nobody, it still restricts.
+        found["degrades", budget.id] = speaks
         return found
