@@ -186,7 +186,8 @@ def level_changes(match: LevelMatch, levels: Sequence[str]) -> Iterator[Change[S
     if lowest:
         name = levels[lowest - 1]
         added = match.model_copy(update={"equals": (*(match.equals or ()), name)})
-        yield Change(value=added, path="", words=f"`{name}` as well", narrows=False)
+        if before < accepted(added, levels) < frozenset(levels):
+            yield Change(value=added, path="", words=f"`{name}` as well", narrows=False)
 
 
 def accepted(match: LevelMatch, levels: Sequence[str]) -> frozenset[str]:

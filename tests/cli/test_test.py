@@ -497,3 +497,112 @@ def test_the_report_can_go_to_a_device(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert b"<testsuites " in done.stdout
     assert Path("/dev/stdout").exists()
+
+
+# -- mutants -------------------------------------------------------------------------------
+
+SMALL = """\
+apiVersion: modelrouter/v1
+kind: Policy
+labels: {levels: [low, high], unlabelled: low}
+models:
+  - {id: home/one, weights: open, hosting: self_hosted, quality: 0.5}
+  - {id: away/two, weights: closed, hosting: vendor_api, quality: 0.9}
+rules:
+  - {id: stays, effect: forbid, when: {level: high}, models: {hosting: vendor_api}}
+  - {id: at-home, effect: permit, when: {level: high}, models: all}
+"""
+STAYS = "{name: a, request: {level: high}, expect: {models_in_order: [home/one]}}"
+LEAVES = "{name: b, request: {level: low}, expect: {models_in_order: [away/two, home/one]}}"
+LEAVES_UNLABELLED = "{name: c, request: {}, expect: {models_in_order: [away/two, home/one]}}"
+
+
+def test_changes_that_nobody_notices_are_listed_with_a_request_to_paste(tmp_path: Path) -> None:
+    path = write(tmp_path, cases(STAYS), SMALL)
+    done = run("test", "--mutate", path)
+    assert done.code == 0
+    # Noticed: the forbid dropped, its models dropped, the permit dropped. Equivalent: the permit
+    # without its level (none is needed at low), no models to narrow.
+    assert lines(done)[4:] == [
+        "mutation score 50 % (3 killed, 3 survived, 1 equivalent)",
+        "  nobody would notice that more is asked for or forbidden:",
+        f"    {path}/policy.yaml:8: forbid `stays`: `when.level` dropped",
+        f"""        see: modelrouter explain {path} '{{"level": "low", "task": "other"}}'""",
+        "        decides: away/two, home/one",
+        "        changed: home/one",
+        f"    {path}/policy.yaml:1: default deny: from low instead of high",
+        f"""        see: modelrouter explain {path} '{{"level": "low", "task": "other"}}'""",
+        "        decides: away/two, home/one",
+        "        changed: deny at guard",
+        f"    {path}/policy.yaml:3: unlabelled calls: count as high instead of low",
+        f"""        see: modelrouter explain {path} '{{"task": "other"}}'""",
+        "        decides: away/two, home/one",
+        "        changed: home/one",
+    ]
+    assert done.err == ""  # progress is for terminals
+    assert lines(run("test", "-q", "--mutate", path))[-1].startswith("mutation score 50 %")
+
+
+def test_what_is_loosened_is_listed_first(tmp_path: Path) -> None:
+    done = run("test", "--mutate", write(tmp_path, cases(LEAVES), SMALL))
+    heads = [line for line in lines(done) if line.startswith("  nobody")]
+    assert heads == [
+        "  nobody would notice that less is asked for or forbidden:",
+        "  nobody would notice that more is asked for or forbidden:",
+    ]
+    assert "forbid `stays`: dropped" in done.out
+
+
+def test_a_score_can_be_required_exactly(tmp_path: Path) -> None:
+    path = write(tmp_path, cases(STAYS), SMALL)
+    assert run("test", path, "--require-score", "50").code == 0
+    done = run("test", "-q", path, "--require-score", "50.01")
+    assert done.code == 1
+    assert lines(done)[-1] == "the mutation score is below 50.01 %"
+    assert "nobody would notice" in done.out
+    whole = write(tmp_path, cases(STAYS, LEAVES, LEAVES_UNLABELLED), SMALL)
+    done = run("test", "-q", whole, "--require-score", "100", "--require", "66")
+    assert done.code == 0
+    assert lines(done)[-1] == "mutation score 100 % (6 killed, 0 survived, 1 equivalent)"
+
+
+def test_json_and_the_report_for_ci_hold_the_survivors(tmp_path: Path) -> None:
+    path, file = write(tmp_path, cases(STAYS, LEAVES), SMALL), tmp_path / "junit.xml"
+    done = run("test", "--json", path, "--require-score", "90", "--junit", str(file))
+    assert done.code == 1
+    assert done.json["mutation"] == {
+        "killed": 5,
+        "survived": 1,
+        "equivalent": 1,
+        "percent": 83,  # 83.3
+        "enough": False,
+        "survivors": [
+            {
+                "section": "labels",
+                "kind": "unlabelled calls",
+                "id": "unlabelled",
+                "file": f"{path}/policy.yaml",
+                "line": 3,
+                "change": "count as high instead of low",
+                "tightens": True,
+                "request": {"task": "other"},
+                "decides": "away/two, home/one",
+                "changed": "home/one",
+            }
+        ],
+    }
+    (failed,) = junit(file).iterfind("testsuite/testcase[@name='mutation score']/failure")
+    assert failed.attrib["message"] == "the mutation score is below 90 %"
+    assert "unlabelled calls: count as high instead of low" in (failed.text or "")
+    assert run("test", "--json", path).json["mutation"] is None
+
+
+@pytest.mark.parametrize("option", ["--mutate", "--require-score=1"])
+def test_mutants_are_not_judged_by_some_of_the_tests(option: str, tmp_path: Path) -> None:
+    assert run("test", "-k", "good", option, write(tmp_path)).code == 2
+
+
+@pytest.mark.parametrize("name", ["bank", "hospital", "quickstart", "startup"])
+def test_the_tests_of_a_shipped_policy_notice_nine_changes_of_ten(name: str) -> None:
+    done = run("test", "-q", str(POLICIES / name), "--require", "100", "--require-score", "90")
+    assert done.code == 0, done.out
