@@ -26,6 +26,7 @@ __all__ = ["Clause", "Coverage", "Effect", "clauses_of", "coverage_of", "effects
 Effect = Literal["applied", "matched only", "metered only", "one candidate only"]
 """What a clause did. All but `applied` are weak: the decision would have been the same."""
 
+APPLIED: Effect = "applied"
 Key = tuple[str, str]
 DEFAULT_DENY: Key = ("defaults", "default_deny_from")
 EARLIER_THAN_FLOORS = frozenset({"guard", "capability", "budget"})
@@ -80,8 +81,12 @@ class Coverage:
     @property
     def weak(self) -> tuple[tuple[Clause, Effect], ...]:
         """The clauses that were looked at and changed nothing in any passed test."""
-        found = ((part, self.effects.get(part.key, "applied")) for part in self.clauses)
-        return tuple((part, effect) for part, effect in found if effect != "applied")
+        found: list[tuple[Clause, Effect]] = []
+        for part in self.clauses:
+            effect = self.effects.get(part.key)
+            if effect is not None and effect != APPLIED:
+                found.append((part, effect))
+        return tuple(found)
 
     @property
     def percent(self) -> Fraction:
@@ -121,7 +126,8 @@ def effects_of(outcome: Outcome) -> Iterator[tuple[Key, Effect]]:
         return  # nothing else was looked at
     request = request_from(outcome.trial.asked, engine)
     subject = read_request(request, engine, NOTHING_SPENT).subject
-    yield from ((("rules", name), "applied") for name in decision.advisory)
+    for name in decision.advisory:
+        yield ("rules", name), APPLIED
     yield from guard_effects(decision, subject, engine)
     yield from floor_effects(decision, subject, engine)
     yield from candidate_effects(decision, subject, engine)
@@ -142,7 +148,9 @@ def guard_effects(
             continue
         applied, allowed, _ = permitted(subject, gate)
         masks = {clause.id: clause.mask for clause in gate.permits}
-        yield from ((("rules", name), "applied") for name in applied if masks[name] & chats)
+        for name in applied:
+            if masks[name] & chats:
+                yield ("rules", name), APPLIED
         if chats & ~allowed:
             yield DEFAULT_DENY, "applied"
 

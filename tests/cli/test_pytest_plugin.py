@@ -145,7 +145,34 @@ def test_the_setting_turns_it_off(folder: Path, pytester: pytest.Pytester) -> No
     assert done.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+CLAIMS = """\
+apiVersion: modelrouter/v1
+kind: Properties
+policy: policy.yaml
+properties:
+  - {id: secrets-nowhere, when: {level: restricted}, never_sent: all}
+  - {id: nothing-at-home, never_sent: {hosting: self_hosted}}
+"""
+
+
+def test_each_property_is_an_item(folder: Path, pytester: pytest.Pytester) -> None:
+    (folder / "properties.yaml").write_text(CLAIMS)
+    done = pytester.runpytest(*PLUGIN, "-v", "policies/properties.yaml")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(
+        [
+            "policies/properties.yaml::secrets-nowhere PASSED*",
+            "policies/properties.yaml::nothing-at-home FAILED*",
+            "policies/properties.yaml: `nothing-at-home` does not hold: `home/one` may receive *",
+            "    see `modelrouter explain POLICY '{*}'`",
+        ]
+    )
+    done.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
 FOREIGN = {
+    "properties.yaml": "kind: Properties\n",
+    "properties.yml": "kind: Deployment # modelrouter/v1\n",
     "helm_test.yaml": "kind: Deployment\n",
     "broken_test.yml": "{{ not: yaml\n",
     "bytes_test.yaml": "\udcff\udcfe\x00",
