@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,19 @@ def test_judging_twice_says_the_same(tmp_path: Path) -> None:
     first, second = judged(tmp_path, test), judged(tmp_path, test)
     assert outcomes(first) == outcomes(second)
     assert [part.witness for part in first.values()] == [part.witness for part in second.values()]
+
+
+def test_where_a_budget_restricts_to_is_no_detail(tmp_path: Path) -> None:
+    model = "{id: away/three, weights: closed, hosting: vendor_api, quality: 0.9"
+    policy = POLICY.replace("rules:", f"  - {model}, price: {{input: 4, output: 4}}}}\nrules:") + (
+        "budgets:\n  - {id: day, period: day, limit_usd: 1, on_exceed: degrade,\n"
+        "     models: {weights: closed}, degrade_to: {hosting: self_hosted}}\n"
+    )
+    found = judged(tmp_path, policy=policy)["budget `day`: `degrade_to.hosting` dropped"]
+    assert found.outcome == "survived"
+    assert found.witness is not None
+    # 1,000 and 500 tokens cost 0.003 USD on the second model and 0.006 on the third: with 0.003
+    # left the third is too dear, so the budget restricts, and the second would just do.
+    assert found.witness.request.given.budgets == {"day": Decimal("0.997")}
+    assert found.witness.before.startswith("home/one (")
+    assert found.witness.after.startswith("home/one, away/two (")
