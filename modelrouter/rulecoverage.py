@@ -19,6 +19,7 @@ from modelrouter.engine.guard import permitted
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.subject import read_request
 from modelrouter.policy.bundle import Bundle
+from modelrouter.policy.layering import Layer
 from modelrouter.policytest import Outcome
 
 __all__ = ["Clause", "Coverage", "Effect", "clauses_of", "coverage_of", "effects_of"]
@@ -52,8 +53,9 @@ class Clause:
         return self.section, self.place.id or ""
 
     def __str__(self) -> str:
-        """Return noun and id; there is one default deny, with no id of its own."""
-        return self.noun if self.key == DEFAULT_DENY else f"{self.noun} `{self.place.id}`"
+        """Return noun and id; a default deny is known by its place."""
+        named = "" if self.section == "defaults" else f" `{self.place.id}`"
+        return f"{self.noun}{named}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +97,36 @@ class Coverage:
 
 
 def clauses_of(bundle: Bundle) -> tuple[Clause, ...]:
-    """Return every clause of a policy, in the order of its sections."""
+    """Return every clause of a policy, in the order of its sections.
+
+    Of a policy below others only its own count: the layers above have tests of their own.
+    """
     policy = bundle.policy
     named: list[tuple[str, str, str]] = [("rules", part.effect, part.id) for part in policy.rules]
     named += [("budgets", "budget", part.id) for part in policy.budgets]
     named += [("objectives", "objective", part.id) for part in policy.objectives]
     named += [("runtime", "runtime", part.id) for part in policy.runtime]
-    named.append((DEFAULT_DENY[0], "default deny", DEFAULT_DENY[1]))
-    return tuple(
+    clauses = [
         Clause(section=section, noun=noun, place=bundle.place(section, name))
         for section, noun, name in named
-    )
+    ]
+    clauses += [default_deny(bundle, layer) for layer in denying_layers(bundle)]
+    return tuple(part for part in clauses if bundle.owns(part.place))
+
+
+def denying_layers(bundle: Bundle) -> tuple[Layer | None, ...]:
+    """Return the layers with a default deny, in the order of the gates; None for a single one."""
+    if len(bundle.layers) <= 1:
+        return (None,)
+    return tuple(layer for layer in bundle.layers if layer.deny_from is not None)
+
+
+def default_deny(bundle: Bundle, layer: Layer | None) -> Clause:
+    """Return the default deny of a layer, or of a policy without layers."""
+    if layer is None:
+        return Clause(section="defaults", noun="default deny", place=bundle.place(*DEFAULT_DENY))
+    place = RuleRef(id=layer.file, file=layer.file, line=layer.deny_line)
+    return Clause(section="defaults", noun="default deny", place=place)
 
 
 def coverage_of(bundle: Bundle, outcomes: Iterable[Outcome]) -> Coverage:
@@ -143,7 +164,7 @@ def guard_effects(
         name = part.reason.rule.id
         if part.reason.stage == "guard" and name is not None and part.models & chats:
             yield ("rules", name), "applied"
-    for gate in engine.gates:
+    for gate, layer in zip(engine.gates, denying_layers(engine.bundle), strict=True):
         if subject.level < gate.deny_from:
             continue
         applied, allowed, _ = permitted(subject, gate)
@@ -152,7 +173,7 @@ def guard_effects(
             if masks[name] & chats:
                 yield ("rules", name), APPLIED
         if chats & ~allowed:
-            yield DEFAULT_DENY, "applied"
+            yield default_deny(engine.bundle, layer).key, APPLIED
 
 
 def floor_effects(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from modelrouter.engine.compiled import compile_bundle
 from modelrouter.mutation.difference import difference_of
-from modelrouter.mutation.operators import Mutant, mutants_of
+from modelrouter.mutation.mutant import Mutant
+from modelrouter.mutation.operators import mutants_of
 from modelrouter.mutation.witness import Witness
 from modelrouter.policytest import Trial, engines_of, run_trial, trials_of
 from modelrouter.proof.proving import Claims

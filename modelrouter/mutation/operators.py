@@ -7,48 +7,18 @@ runtime sections) and advisory rules decide nothing that a test ought to guard.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelrouter.decision import RuleRef
 from modelrouter.mutation.matcher_changes import Change, models_changes, when_changes
-from modelrouter.policy.document import Budget, Floors, Labels, Obligate, Policy, Rule
+from modelrouter.mutation.mutant import Mutant, changed
+from modelrouter.mutation.policywide import default_deny_mutants, unlabelled_mutants
+from modelrouter.policy.document import Budget, Floors, Obligate, Policy, Rule
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
 
-__all__ = ["Mutant", "mutants_of"]
-
-Section = Literal["rules", "budgets", "defaults", "labels"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """A policy with one thing changed.
-
-    Attributes:
-        section: Where the change is: `rules`, `budgets`, `defaults`, `labels`.
-        noun: What was changed, as an author calls it.
-        place: Its id, file and line.
-        words: How it was changed.
-        tightens: Whether the policy allows less than before, or asks for more; otherwise it
-            allows more, or asks for less.
-        guards: Whether the change concerns which models are eligible.
-        bundle: The changed policy. Its digest is that of the original.
-    """
-
-    section: Section
-    noun: str
-    place: RuleRef
-    words: str
-    tightens: bool
-    guards: bool
-    bundle: Bundle
-
-    def __str__(self) -> str:
-        """Return what was changed and how."""
-        name = "" if self.section in {"defaults", "labels"} else f" `{self.place.id}`"
-        return f"{self.noun}{name}: {self.words}"
+__all__ = ["mutants_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +31,15 @@ class Edit:
 
 
 def mutants_of(bundle: Bundle) -> Iterator[Mutant]:
-    """Yield every mutant of a policy, in the order of its clauses; none twice."""
+    """Yield every mutant of a policy, in the order of its clauses; none twice.
+
+    Of a policy below others only what it says itself is changed.
+    """
+    yield from (mutant for mutant in all_mutants(bundle) if bundle.owns(mutant.place))
+
+
+def all_mutants(bundle: Bundle) -> Iterator[Mutant]:
+    """Yield every mutant of a policy with its layers."""
     levels = bundle.scheme.levels
     policy = bundle.policy
     for place, rule in enumerate(policy.rules):
@@ -92,11 +70,6 @@ def mutants_of(bundle: Bundle) -> Iterator[Mutant]:
             )
     yield from default_deny_mutants(bundle)
     yield from unlabelled_mutants(bundle)
-
-
-def changed(bundle: Bundle, **update: object) -> Bundle:
-    """Return a bundle whose policy is changed; everything stays frozen."""
-    return replace(bundle, policy=bundle.policy.model_copy(update=update))
 
 
 def edited(
@@ -233,45 +206,3 @@ def limit_edits(budget: Budget) -> Iterator[Edit]:
             clause = budget.model_copy(update={name: value})
             words = f"`{name}` {value} instead of {limit}"
             yield Edit(clause=clause, words=words, tightens=tightens)
-
-
-def default_deny_mutants(bundle: Bundle) -> Iterator[Mutant]:
-    """Yield the default deny from one level higher, and from one lower."""
-    levels = bundle.scheme.levels
-    now = bundle.policy.defaults.default_deny_from or bundle.scheme.highest
-    for step in (1, -1):
-        place = levels.index(now) + step
-        if 0 <= place < len(levels):
-            name = levels[place]
-            defaults = bundle.policy.defaults.model_copy(update={"default_deny_from": name})
-            yield Mutant(
-                section="defaults",
-                noun="default deny",
-                place=bundle.place("defaults", "default_deny_from"),
-                words=f"from {name} instead of {now}",
-                tightens=step < 0,
-                guards=True,
-                bundle=changed(bundle, defaults=defaults),
-            )
-
-
-def unlabelled_mutants(bundle: Bundle) -> Iterator[Mutant]:
-    """Yield what stands in for a missing label one step lower, lowest, and one step higher."""
-    labels = bundle.policy.labels
-    if labels is None:
-        labels = Labels.model_validate({"=": True})
-    steps = (*bundle.scheme.levels, "top")
-    now = labels.unlabelled if labels.unlabelled in steps else "top"  # nothing detects here
-    place = steps.index(now)
-    for other in dict.fromkeys((place - 1, 0, place + 1)):
-        if 0 <= other < len(steps) and other != place:
-            updated = labels.model_copy(update={"unlabelled": steps[other]})
-            yield Mutant(
-                section="labels",
-                noun="unlabelled calls",
-                place=bundle.place("labels", "unlabelled"),
-                words=f"count as {steps[other]} instead of {now}",
-                tightens=other > place,
-                guards=False,
-                bundle=changed(bundle, labels=updated),
-            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
@@ -100,11 +100,13 @@ class Findings:
         hint: str | None = None,
         key: bool = False,
         severity: Severity = "error",
+        about: str | None = None,
     ) -> None:
         """Note one problem at `path` of `source`."""
-        self.problems.append(
-            source.problem(path, code=code, message=message, hint=hint, key=key, severity=severity)
+        found = source.problem(
+            path, code=code, message=message, hint=hint, key=key, severity=severity
         )
+        self.problems.append(replace(found, about=about) if about else found)
 
     @property
     def failed(self) -> bool:

@@ -16,8 +16,9 @@ from modelrouter.policy.matchers import (
     SetMatch,
     StringMatch,
 )
+from modelrouter.policy.shapes import is_list, is_mapping
 
-__all__ = ["impossible_parts"]
+__all__ = ["impossible_parts", "name_at"]
 
 
 def impossible_parts(
@@ -38,6 +39,16 @@ def impossible_parts(
         why = why_impossible(match, rank)
         if why is not None:
             yield path, why
+
+
+def name_at(data: object, path: Path) -> str | None:
+    """Return the id or name of the part of a document that a path leads into."""
+    section = data.get(path[0]) if is_mapping(data) and path else None
+    if len(path) > 1 and is_list(section) and isinstance(path[1], int):
+        part = section[path[1]]
+        name = part.get("id") if is_mapping(part) else None
+        return name if isinstance(name, str) else None
+    return str(path[1]) if len(path) > 1 else None
 
 
 def why_impossible(match: object, rank: Mapping[str, int]) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modelrouter.labels import Category, LabelScheme
 from modelrouter.policy.catalogue import ModelEntry
-from modelrouter.policy.document import Fact, Labels, Policy
+from modelrouter.policy.document import Fact, Policy
 from modelrouter.policy.findings import (
     PROBLEMS_WITH_HINT,
     Findings,
@@ -16,7 +16,8 @@ from modelrouter.policy.findings import (
     did_you_mean,
     shortened,
 )
-from modelrouter.policy.impossible import impossible_parts
+from modelrouter.policy.impossible import impossible_parts, name_at
+from modelrouter.policy.labelling import Labels
 from modelrouter.policy.matchers import FactMatch, ModelMatcher, RequestMatcher, SetMatch
 from modelrouter.values import FactValue
 from modelrouter.yamlsource import Source
@@ -59,6 +60,7 @@ class Vocabulary:
     tasks: frozenset[str]
     facts: Mapping[str, Fact]
     models: frozenset[str]
+    chats: frozenset[str]
     sets: Mapping[str, ModelMatcher]
     capabilities: frozenset[str]
     budgets: frozenset[str]
@@ -82,6 +84,7 @@ def vocabulary_of(
         tasks=task_names(policy, entries),
         facts=policy.facts,
         models=frozenset(entry.id for entry in entries),
+        chats=frozenset(entry.id for entry in entries if entry.role == "chat"),
         sets=sets,
         capabilities=CAPABILITIES.union(*(entry.capabilities for entry in entries)),
         budgets=frozenset(budget.id for budget in policy.budgets),
@@ -193,7 +196,8 @@ class References:
         rank = {name: place for place, name in enumerate(self.words.levels)}
         for part, why in impossible_parts(matcher, rank):
             hint = "mend the condition; a rule that never applies protects nothing"
-            self.findings.add(self.source, (*path, *part), "MR202", why, hint=hint)
+            about = name_at(self.source.data, path)
+            self.findings.add(self.source, (*path, *part), "MR202", why, hint=hint, about=about)
 
     def when(self, path: Path, matcher: RequestMatcher | None, *, budgets: bool = False) -> None:
         """Check every name in a condition on the call."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
 
-from modelrouter.errors import PolicyError
+from modelrouter.cli.check import as_command
+from modelrouter.errors import PolicyError, Problem
 from modelrouter.loader import load
 from tests.cli.running import POLICIES, run
 
@@ -15,14 +17,25 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "policy"
 GOOD = (
     "apiVersion: modelrouter/v1\nkind: Policy\n"
     "models: [{id: home/one, weights: open, hosting: self_hosted}]\n"
+    "rules: [{id: a, effect: permit, when: {level: restricted}, models: {weights: open}}]\n"
 )
+TIME = re.compile(r" \(\d+ ms\)$", re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["bank", "hospital", "quickstart", "startup"])
-def test_a_shipped_policy_is_clean(name: str) -> None:
-    done = run("check", str(POLICIES / name), "--strict")
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("bank", "2 notes"),
+        ("hospital", "5 notes"),
+        ("quickstart", "1 note"),
+        ("startup", "1 note, 1 accepted"),
+    ],
+)
+def test_a_shipped_policy_gives_notes_alone(name: str, counts: str) -> None:
+    done = run("check", str(POLICIES / name), "--strict", "--at", "2026-11-23")
     assert done.code == 0
-    assert done.out == f"{POLICIES / name}: 0 errors, 0 warnings, 0 notes\n"
+    last = TIME.sub("", done.out).splitlines()[-1]
+    assert last == f"{POLICIES / name}: 0 errors, 0 warnings, {counts}"
     assert done.err == ""
 
 
@@ -30,7 +43,7 @@ def test_a_finding_has_its_place_its_code_and_its_hint() -> None:
     done = run("check", str(GOLDEN / "tasks"))
     file = GOLDEN / "tasks" / "policy.yaml"
     assert done.code == 1
-    assert done.out.splitlines() == [
+    assert TIME.sub("", done.out).splitlines() == [
         f"{file}:9:48: error MR103 unknown task `chatt`",
         "    hint: did you mean `chat`?",
         f"{GOLDEN / 'tasks'}: 1 error, 0 warnings, 0 notes",
@@ -53,14 +66,110 @@ def test_json_is_exactly_the_list_of_findings() -> None:
     ]
 
 
-def test_json_of_a_clean_policy_is_an_empty_list() -> None:
-    assert run("check", str(POLICIES / "bank"), "--format", "json").json == []
+def test_json_of_a_clean_policy_is_an_empty_list(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(GOOD)
+    assert run("check", str(tmp_path), "--format", "json").json == []
 
 
-def test_warnings_fail_only_when_they_are_to() -> None:
-    path = str(GOLDEN / "yaml_1_1")
-    assert run("check", path).code == 0
-    assert run("check", path, "--strict").code == 1
+def test_the_last_line_says_how_long_it_took(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(GOOD)
+    done = run("check", str(tmp_path))
+    assert re.fullmatch(r".*: 0 errors, 0 warnings, 0 notes \(\d+ ms\)\n", done.out)
+
+
+def test_several_policies_are_checked_one_after_another(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(GOOD)
+    bad.write_text(GOOD.replace("weights: open}}", "operator: nobody}}"))
+    done = run("check", str(good), str(bad), str(good))
+    assert done.code == 1
+    lines = TIME.sub("", done.out).splitlines()
+    assert [line.partition(": ")[0] for line in lines if "errors" in line or "1 error" in line] == [
+        str(good),
+        str(bad),
+        str(good),
+    ]
+    together = run("check", str(good), str(bad), "--format", "json")
+    assert [part["code"] for part in together.json] == ["MR203"]
+
+
+def test_the_worst_of_several_policies_is_the_exit_code(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(GOOD)
+    bad.write_text("kind: Polcy\n")
+    missing = str(tmp_path / "missing.yaml")
+    assert run("check", str(good), str(good)).code == 0
+    assert run("check", str(bad), str(good)).code == 1
+    assert run("check", missing, str(good)).code == 2
+    assert run("check", missing, str(bad)).code == 2
+    assert run("check", str(bad), missing).code == 2
+
+
+def test_github_gets_a_command_for_each_finding_and_nothing_else_on_stdout(tmp_path: Path) -> None:
+    file = tmp_path / "100%,a:b.yaml"
+    file.write_text(GOOD.replace("weights: open}}]", "operator: nobody}}]") + "tasks: [chat]\n")
+    done = run("check", str(file), "--format", "github")
+    assert done.code == 1
+    shown = str(tmp_path / "100%25%2Ca%3Ab.yaml")
+    assert done.out.splitlines() == [
+        (
+            f"::error file={shown},line=4,col=8,title=MR203::no model can serve `restricted`"
+            "%0Ahint: `a` selects no model"
+        ),
+        (
+            f"::warning file={shown},line=5,col=9,title=MR208::no model has evidence of "
+            "quality for task `chat`: every call for it is denied%0Ahint: give some model "
+            '`quality: {chat: …}`, or `"*"` for every task'
+        ),
+    ]
+    assert TIME.sub("", done.err) == f"{file}: 1 error, 1 warning, 0 notes\n"
+
+
+def test_notes_are_notices_to_github() -> None:
+    done = run("check", str(POLICIES / "bank"), "--format", "github")
+    assert done.code == 0
+    assert [line.partition(" ")[0] for line in done.out.splitlines()] == ["::notice", "::notice"]
+
+
+def test_the_message_of_a_command_stays_on_one_line() -> None:
+    problem = Problem(code="MR020", file="a", message="100%\r\nx", hint="y, z: w")
+    assert as_command(problem) == (
+        "::error file=a,line=1,col=1,title=MR020::100%25%0D%0Ax%0Ahint: y, z: w"
+    )
+
+
+def test_the_reasons_of_hard_rules_are_asked_for_on_request(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(GOOD)
+    assert run("check", str(tmp_path), "--strict").code == 0
+    done = run("check", str(tmp_path), "--strict", "--pedantic")
+    assert done.code == 1
+    assert "policy.yaml:4:14: warning MR501 rule `a` does not say why" in done.out
+
+
+def test_accepted_findings_are_counted_and_fail_nothing(tmp_path: Path) -> None:
+    text = GOOD.replace("weights: open}}", "operator: nobody}}")
+    (tmp_path / "policy.yaml").write_text(
+        text + "lint: {allow: [{code: MR203, about: restricted, reason: not yet}]}\n"
+    )
+    done = run("check", str(tmp_path), "--strict")
+    assert done.code == 0
+    assert TIME.sub("", done.out) == f"{tmp_path}: 0 errors, 0 warnings, 0 notes, 1 accepted\n"
+    assert run("check", str(tmp_path), "--format", "json").json == []
+
+
+def test_the_day_decides_what_has_expired(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        GOOD.replace("}]\nrules", ', retires: "2026-12-31"}]\nrules')
+    )
+    for day, found in (("2026-11-30", []), ("2026-12-01", ["MR603"])):
+        done = run("check", str(tmp_path), "--at", day, "--format", "json")
+        assert [part["code"] for part in done.json] == found
+
+
+def test_warnings_fail_only_when_they_are_to(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(GOOD + "facts: {on: {type: bool, source: host}}\n")
+    assert run("check", str(tmp_path)).code == 0
+    assert run("check", str(tmp_path), "--strict").code == 1
 
 
 @pytest.mark.parametrize(
@@ -141,7 +250,7 @@ def test_a_catalogue_is_read_from_the_folder_alone(tmp_path: Path, name: str) ->
     (folder / "policy.yaml").write_text(GOOD + f"catalogs: [{name}]\n")
     done = run("check", str(folder / "policy.yaml"))
     assert done.code == 1
-    assert "policy.yaml:4:12: error MR020 catalogue" in done.out
+    assert "policy.yaml:5:12: error MR020 catalogue" in done.out
 
 
 def test_a_loop_of_links_is_no_catalogue(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from modelrouter.engine.compiled import compile_bundle
 from modelrouter.engine.obliging import CACHE, LOG, TRACE
 from modelrouter.loader import load, load_text
 from modelrouter.mutation.difference import difference_of
-from modelrouter.mutation.operators import Mutant, mutants_of
+from modelrouter.mutation.mutant import Mutant
+from modelrouter.mutation.operators import mutants_of
 from modelrouter.policy.bundle import Bundle
 from modelrouter.proof.examples import request_at
 from modelrouter.proof.layout import mentions_of, space_of
