@@ -17,7 +17,13 @@ from pathlib import Path
 from modelrouter.documents import Reading
 from modelrouter.errors import PolicyError, Problem
 from modelrouter.lineage import Draft, lineage
-from modelrouter.policy.bundle import Bundle, digest_below, digest_of, places_of
+from modelrouter.policy.bundle import (
+    Bundle,
+    digest_below,
+    digest_of,
+    places_of,
+    places_of_tests,
+)
 from modelrouter.policy.checks import check_policy
 from modelrouter.policy.document import Policy
 from modelrouter.policy.findings import Findings
@@ -229,7 +235,8 @@ def bundle_of(reading: Reading, layers: list[Loaded]) -> Bundle:
                 lowest.stack.parts
             )  # the uppermost declaration is the one in force
             for name, place in places_of(part.policy, part.source).items()
-        },
+        }
+        | places_of_tests(lowest.tests, reading.sources, lowest.draft.folder),
         problems=reading.findings.ordered(),
         digest=digests[-1],
         layers=layers_of(lowest.stack, tuple(digests)),

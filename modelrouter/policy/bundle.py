@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from modelrouter.decision import RuleRef
 from modelrouter.errors import Problem
@@ -20,7 +21,7 @@ from modelrouter.policy.suite import PolicyTest, Properties, Property
 from modelrouter.policy.vocabulary import Vocabulary, scheme_of
 from modelrouter.yamlsource import Source
 
-__all__ = ["Bundle", "digest_below", "digest_of", "places_of"]
+__all__ = ["Bundle", "digest_below", "digest_of", "places_of", "places_of_tests"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,8 @@ class Bundle:
         tests: Unit tests by file; those of the lowest layer alone.
         properties: Properties by file. What upper layers claim is never sent stands here too,
             by file relative to the lowest layer.
-        places: Where rules, budgets and facts stand: `("rules", id)` -> reference.
+        places: Where rules, budgets and facts stand: `("rules", id)` -> reference; tests by
+            the name of their file: `("policy_test.yaml", name)`.
         problems: Warnings and notes; nothing that stops the load.
         digest: SHA-256 of the canonical JSON of all documents, in hexadecimal. Comments
             and layout do not change it. It covers every layer.
@@ -73,6 +75,10 @@ class Bundle:
     def place(self, section: str, name: str) -> RuleRef:
         """Return the reference to a rule, budget or fact."""
         return self.places.get((section, name), RuleRef(id=name))
+
+    def owns(self, place: RuleRef) -> bool:
+        """Whether a clause stands in the policy itself, not in a layer above it."""
+        return len(self.layers) <= 1 or place.file == self.layers[-1].file
 
 
 def digest_of(
@@ -132,4 +138,20 @@ def places_of(policy: Policy, source: Source) -> dict[tuple[str, str], RuleRef]:
     for name in policy.facts:
         line, _ = source.position(("facts", name), key=True)
         found["facts", name] = RuleRef(id=name, file=source.file, line=line)
+    for section, name in (("defaults", "default_deny_from"), ("labels", "unlabelled")):
+        line, _ = source.position((section, name), key=True)
+        found[section, name] = RuleRef(id=name, file=source.file, line=line)
+    return found
+
+
+def places_of_tests(
+    tests: Mapping[str, PolicyTest], sources: Mapping[Path, Source], folder: Path | None
+) -> dict[tuple[str, str], RuleRef]:
+    """Return where every test stands, by the name of its file and its own."""
+    found: dict[tuple[str, str], RuleRef] = {}
+    for file, suite in tests.items():
+        source = sources[Path(file) if folder is None else folder / file]
+        for place, case in enumerate(suite.tests):
+            line, _ = source.position(("tests", place))
+            found[file, case.name] = RuleRef(id=case.name, file=source.file, line=line)
     return found
