@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelrouter.errors import (
         BudgetBusy,
         BudgetExceeded,
+        BundleRefused,
         CallError,
         CallFailed,
         CallInvalid,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from modelrouter.labels import Label
     from modelrouter.ports import Chunk
     from modelrouter.receipts import Receipt
+    from modelrouter.reloading import Reload
     from modelrouter.reply import Reply
     from modelrouter.router import Router
     from modelrouter.values import Usage
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BudgetBusy",
     "BudgetExceeded",
+    "BundleRefused",
     "CallError",
     "CallFailed",
     "CallInvalid",
@@ -56,6 +59,7 @@ __all__ = [
     "PolicyError",
     "Reason",
     "Receipt",
+    "Reload",
     "Reply",
     "Router",
     "Usage",
@@ -66,6 +70,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "errors": (
         "BudgetBusy",
         "BudgetExceeded",
+        "BundleRefused",
         "CallError",
         "CallFailed",
         "CallUnauthorised",
@@ -79,6 +84,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "labels": ("Label",),
     "ports": ("Chunk",),
     "receipts": ("Receipt",),
+    "reloading": ("Reload",),
     "reply": ("Reply",),
     "router": ("Router",),
     "values": ("Usage",),

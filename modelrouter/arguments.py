@@ -12,7 +12,7 @@ from modelrouter.context import Inherited, merge_facts, merge_task
 from modelrouter.engine.subject import check_label, unknown_name
 from modelrouter.errors import CallError
 from modelrouter.labels import Label
-from modelrouter.payload import Payload, normalise
+from modelrouter.payload import Payload, normalise, unscannable_labels
 from modelrouter.values import FactValue, Limits, Request
 
 if TYPE_CHECKING:
@@ -211,20 +211,6 @@ def declared_label(names: Sequence[str], labels: Sequence[Label], bundle: Bundle
         for name in names
     ]
     return scheme.join(*parts, *labels) if parts or labels else None
-
-
-def unscannable_labels(payload: Payload, bundle: Bundle) -> tuple[Label, ...]:
-    """Return what parts without text add to the label; by default the top."""
-    scheme = bundle.scheme
-    settings = dict(bundle.policy.classifiers.unscannable)
-    found: list[Label] = []
-    for kind in sorted(payload.unscannable):
-        setting = {str(name): level for name, level in settings.items()}.get(kind, "top")
-        if setting in scheme.rank:
-            found.append(Label(level=setting))
-        elif setting != "declared":
-            found.append(scheme.top(f"a part of kind `{kind}` cannot be scanned"))
-    return tuple(found)
 
 
 def limits_of(given: Mapping[str, object], bundle: Bundle) -> Limits:

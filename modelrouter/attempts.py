@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from modelrouter import telemetry
 from modelrouter.budget import Hold
 from modelrouter.calls import Call, cost_of, decide_again
-from modelrouter.decide import Snapshot, decide
 from modelrouter.decision import Candidate, Obligations, Reason, Removal, RuleRef
 from modelrouter.denying import denial, shortage_error
-from modelrouter.engine.guard import guard
 from modelrouter.errors import Attempted, ErrorKind
+from modelrouter.gating import Reasons, Standing, gate, standing
 from modelrouter.ports import Key, ProviderError, Send
 from modelrouter.values import Usage
 from modelrouter.world import Approval, Target
@@ -24,7 +23,6 @@ from modelrouter.world import Approval, Target
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-    from modelrouter.engine.clauses import Engine
 
 __all__ = ["Attempt", "open_attempt"]
 
@@ -37,12 +35,14 @@ class Attempt:
     """A transmission that the gate released, with the money it holds.
 
     Attributes:
+        released: What the gate judged by.
         settled: Whether the hold has been given back and the span has ended.
     """
 
     call: Call
     candidate: Candidate
     send: Send
+    released: Standing
     hold: Hold
     span: Span
     number: int
@@ -84,6 +84,15 @@ class Attempt:
                 status=error.status,
             )
         )
+
+    async def withdraw(self) -> None:
+        """Take an attempt back that the newest policy overtook: nothing was sent."""
+        self.settled = True
+        self.call.plan.sends -= 1
+        try:
+            await self.settle(self.hold.unspent)
+        finally:
+            telemetry.end_failed(self.span, "policy_replaced")
 
     async def close(
         self, kind: ErrorKind | str, *, status: int | None = None, billed: bool = True
@@ -130,13 +139,14 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     if call.left_s() <= 0:
         return ProviderError(ErrorKind.TIMEOUT)
     candidate = call.decision.candidates[call.plan.current]
-    newest = newest_engine(call)
+    newest = standing(call)
     obligations = gate(call, candidate, newest)
     try:
-        if obligations is None or not await approved(call, candidate, obligations):
-            forbidden = obligations is None
-            reason = "the newest policy forbids it" if forbidden else "approval was refused"
-            return pass_over(call, candidate, reason)
+        if not isinstance(obligations, Obligations) or not await approved(
+            call, candidate, obligations
+        ):
+            told = NOT_APPROVED if isinstance(obligations, Obligations) else obligations
+            return pass_over(call, candidate, told)
     except TimeoutError:
         return ProviderError(ErrorKind.TIMEOUT)
     target = call.world.targets[candidate.model]
@@ -164,6 +174,7 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
         call=call,
         candidate=candidate._replace(obligations=obligations),
         send=send,
+        released=newest,
         hold=hold,
         span=span,
         number=call.plan.sent(),
@@ -193,34 +204,6 @@ def key_in_time(call: Call, candidate: Candidate, target: Target) -> Key | Provi
     return key if call.left_s() > 0 else ProviderError(ErrorKind.TIMEOUT)
 
 
-def newest_engine(call: Call) -> Engine:
-    """Return the policy in force now."""
-    return call.world.engine(call.world.clock.now().date())
-
-
-def gate(call: Call, candidate: Candidate, newest: Engine) -> Obligations | None:
-    """Ask the newest policy whether `candidate` may receive the call, just before it is sent.
-
-    Returns:
-        What must be done for this transmission, or None if it may not be sent.
-    """
-    if newest is call.engine:
-        eligible = guard(call.asked.subject, newest).eligible
-        passes = eligible >> newest.place[candidate.model] & 1
-        return candidate.obligations if passes else None
-    place = newest.place.get(candidate.model)
-    before = call.engine.bundle.models[call.engine.place[candidate.model]]
-    if place is None or newest.bundle.models[place] != before:
-        return None
-    again = decide(
-        call.request,
-        Snapshot(engine=newest, unfulfillable=call.world.unfulfillable),
-    )
-    return next(
-        (part.obligations for part in again.candidates if part.model == candidate.model), None
-    )
-
-
 async def approved(call: Call, candidate: Candidate, obligations: Obligations) -> bool:
     """Ask for the approval a candidate needs; without anybody to ask it is refused."""
     if not obligations.approval:
@@ -240,20 +223,20 @@ async def waited(answer: Awaitable[bool]) -> bool:
     return await answer
 
 
-def pass_over(call: Call, candidate: Candidate, detail: str) -> ProviderError | None:
+NOT_APPROVED: Reasons = (Reason(stage="obligation", rule=RuleRef(), detail="approval was refused"),)
+
+
+def pass_over(call: Call, candidate: Candidate, reasons: Reasons) -> ProviderError | None:
     """Go on to the next candidate; without one return the last failure, or raise the denial."""
     place = call.engine.place[candidate.model]
-    removal = Removal(
-        models=1 << place,
-        reason=Reason(stage="obligation", rule=RuleRef(), detail=detail),
-    )
+    removals = (Removal(models=1 << place, reason=part) for part in reasons)
     left = tuple(part for part in call.decision.candidates if part is not candidate)
     call.decision = replace(
         call.decision,
         candidates=left,
-        removals=(*call.decision.removals, removal),
+        removals=(*call.decision.removals, *removals),
         outcome="route" if left else "deny",
-        deny_stage=None if left else "obligation",
+        deny_stage=None if left else reasons[0].stage,
     )
     call.plan.candidates = len(left)
     call.plan.retries = 0
@@ -265,7 +248,7 @@ def pass_over(call: Call, candidate: Candidate, detail: str) -> ProviderError | 
     return ProviderError(last.kind, status=last.status)
 
 
-async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | None:
+async def reserve(call: Call, candidate: Candidate, newest: Standing) -> Hold | None:
     """Hold the worst case of a candidate in all its budgets, or decide once more.
 
     Returns:
@@ -274,7 +257,7 @@ async def reserve(call: Call, candidate: Candidate, newest: Engine) -> Hold | No
     """
     held = await call.world.ledger.reserve(call.charges_for(candidate))
     if isinstance(held, Hold):
-        if newest_engine(call) is newest:
+        if newest.still(call):
             return held
         await call.world.ledger.settle(held, held.unspent)
         return None

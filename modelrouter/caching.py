@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from modelrouter.attempts import Attempt
 from modelrouter.cache import Entry, Flight, Scope, cache_key
 from modelrouter.calls import Call
-from modelrouter.decision import Candidate
+from modelrouter.decision import Obligations
 from modelrouter.engine.request_matching import MISSING
+from modelrouter.gating import gate, standing
 from modelrouter.ports import Completion
 from modelrouter.reply import choices_of, finish_reasons_of
 from modelrouter.values import Json
@@ -18,9 +19,8 @@ from modelrouter.values import Json
 __all__ = ["Shelf", "shelf_of"]
 
 
-def may_keep(candidate: Candidate) -> bool:
-    """Whether an answer of this candidate may be stored or shared."""
-    asked = candidate.obligations
+def may_keep(asked: Obligations) -> bool:
+    """Whether an answer given under these obligations may be stored or shared."""
     return asked.cache != "none" and not asked.redact and not asked.approval
 
 
@@ -46,9 +46,16 @@ class Shelf:
     kept: Entry | None = None
 
     def admitted(self, entry: Entry | None) -> Entry | None:
-        """Return an entry only if its model may serve this call now."""
-        allowed = {part.model for part in self.call.decision.candidates if may_keep(part)}
-        return entry if entry is not None and entry.model in allowed else None
+        """Return an entry only if its model may serve this call now, by the newest policy too."""
+        if entry is None:
+            return None
+        newest = standing(self.call)
+        for part in self.call.decision.candidates:
+            if part.model == entry.model:
+                asked = gate(self.call, part, newest)
+                allowed = isinstance(asked, Obligations) and may_keep(asked)
+                return entry if allowed and may_keep(part.obligations) else None
+        return None
 
     def find(self) -> Entry | None:
         """Return the kept answer, re-authorised."""
@@ -65,7 +72,7 @@ class Shelf:
 
     def keep(self, attempt: Attempt, answer: Completion) -> None:
         """Keep a whole answer, if the obligations of the model that gave it allow."""
-        if not may_keep(attempt.candidate) or declined(answer.payload):
+        if not may_keep(attempt.candidate.obligations) or declined(answer.payload):
             return
         context = attempt.span.get_span_context()
         self.kept = Entry(
@@ -83,7 +90,9 @@ class Shelf:
 def shelf_of(call: Call) -> Shelf | None:
     """Return the call's place in the cache, or None where nothing may be kept."""
     candidates = call.decision.candidates
-    if call.runtime.cache.mode != "exact" or not any(may_keep(part) for part in candidates):
+    if call.runtime.cache.mode != "exact" or not any(
+        may_keep(part.obligations) for part in candidates
+    ):
         return None
     scope = Scope(
         policy_digest=call.engine.bundle.digest,
@@ -95,7 +104,7 @@ def shelf_of(call: Call) -> Shelf | None:
     return Shelf(
         call=call,
         key=cache_key(scope, call.payload.canonical, secret=call.world.cache.secret),
-        shares=all(may_keep(part) for part in candidates),
+        shares=all(may_keep(part.obligations) for part in candidates),
     )
 
 

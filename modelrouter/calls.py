@@ -134,6 +134,8 @@ class Call:
             usage=usage,
             cost_pico=self.cost_pico,
             seconds=self.world.clock.monotonic() - self.started,
+            shadow=self.world.shadow.beside(self.request, self.snapshot, self.decision),
+            closed_from=self.snapshot.closed_from,
         )
 
     def finish(
@@ -157,6 +159,7 @@ class Call:
                 attempts=self.plan.sends,
                 cost_pico=self.cost_pico,
                 model=model,
+                shadow=receipt.shadow,
             )
         if self.world.receive is not None:
             self.world.receive(receipt)
@@ -171,7 +174,7 @@ async def begin(world: World, payload: Payload, request: Request) -> Call:
         BudgetExceeded: One may, but no budget has room for it.
     """
     started_ns, started, began = time.time_ns(), world.clock.monotonic(), world.clock.now()
-    engine = world.engine(began.date())
+    engine = world.policy.engine(began.date())
     asked = read_request(request, engine, {})
     identity = new_call_id(began.timestamp())
     accounts = accounts_of(asked, engine, began, identity)
@@ -210,6 +213,7 @@ async def snapshot_of(world: World, engine: Engine, accounts: Mapping[str, Accou
         engine=engine,
         spent={name: used[account] for name, account in accounts.items()},
         unfulfillable=world.unfulfillable,
+        closed_from=world.in_force.closed_from(engine),
     )
 
 

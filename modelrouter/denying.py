@@ -34,12 +34,25 @@ def denial(decision: Decision, *, passing: bool = False) -> ModelRouterError:
             "the next window, or raise the limit. Do not retry",
         )
     clauses = f" by {', '.join(f'`{name}`' for name in decision.rules)}" if decision.rules else ""
-    doubts = f" ({'; '.join(decision.unclassified)})" if decision.unclassified else ""
+    told = decision.unclassified or closed_to_all(decision)
+    doubts = f" ({'; '.join(told)})" if told else ""
     return PolicyDenied(
         f"policy `{decision.policy}` denies task `{decision.task}` with label "
         f"{decision.label} at {decision.deny_stage}{clauses}{doubts}",
         decision=decision,
         hint="`error.decision.explain()` lists every model with its reasons",
+    )
+
+
+def closed_to_all(decision: Decision) -> tuple[str, ...]:
+    """Return why the guard closed the call to every model, where no clause of the policy did."""
+    everything = (1 << len(decision.models)) - 1
+    return tuple(
+        part.reason.detail
+        for part in decision.removals
+        if part.reason.stage == decision.deny_stage == "guard"
+        and part.models == everything
+        and part.reason.rule.id is None
     )
 
 

@@ -17,6 +17,7 @@ from modelrouter.caching import Shelf, shelf_of
 from modelrouter.calls import Call
 from modelrouter.errors import ErrorKind
 from modelrouter.failing import failure_of
+from modelrouter.gating import HandOver, Overtaken
 from modelrouter.ports import Chunk, Completion, ProviderError
 from modelrouter.receipts import CacheOutcome
 from modelrouter.relay import Outcome, Relay
@@ -89,6 +90,8 @@ async def ask(call: Call, shelf: Shelf | None) -> Reply:
         if isinstance(attempt, ProviderError):
             raise failure_of(call, attempt)
         answer = await answered(attempt)
+        if answer is None:
+            continue
         if isinstance(answer, Completion):
             if shelf is not None:
                 shelf.keep(attempt, answer)
@@ -97,20 +100,31 @@ async def ask(call: Call, shelf: Shelf | None) -> Reply:
         why = await next_step(call, answer)
 
 
-async def answered(attempt: Attempt) -> Completion | ProviderError:
-    """Send once; return the answer or why there is none. The hold is settled either way."""
-    pace, provider = attempt.call.world.pace, attempt.call.world.provider
+async def handed_over(attempt: Attempt) -> Completion:
+    """Return what the provider answers, if the policy still stands when it takes over."""
+    provider = attempt.call.world.provider
+    return await HandOver(attempt.call, attempt.released, lambda: provider.complete(attempt.send))
+
+
+async def answered(attempt: Attempt) -> Completion | ProviderError | None:
+    """Send once; return the answer or why there is none. The hold is settled either way.
+
+    Returns:
+        The answer or the failure; or None if the policy was replaced and nothing was sent.
+    """
+    pace = attempt.call.world.pace
     try:
         with telemetry.attached(attempt.span):
-            answer = await pace.run(
-                provider.complete(attempt.send), timeout_s=attempt.send.timeout_s
-            )
+            answer = await pace.run(handed_over(attempt), timeout_s=attempt.send.timeout_s)
         await attempt.succeeded(
             usage=answer.usage,
             upstream=answer.upstream,
             finish_reasons=finish_reasons_of(answer.payload),
             first_chunk_s=answer.first_chunk_s,
         )
+    except Overtaken:
+        await attempt.withdraw()
+        return None
     except ProviderError as error:
         failure = error
     except TimeoutError:
@@ -187,6 +201,8 @@ async def stream(call: Call, outcome: Outcome) -> AsyncGenerator[Chunk, None]:
             async with aclosing(relay.pieces()) as pieces:
                 async for piece in pieces:
                     yield piece
+            if relay.overtaken:
+                continue
             if relay.failure is None:
                 answer = Answer(
                     model=attempt.candidate.model,

@@ -10,14 +10,18 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from modelrouter.errors import CallError
+from modelrouter.labels import Label
 from modelrouter.measuring import MEDIA, Media, measure, media_of
 from modelrouter.parameters import ACCEPTED_PARAMETERS
 from modelrouter.values import Json
 
-__all__ = ["Payload", "normalise"]
+if TYPE_CHECKING:
+    from modelrouter.policy.bundle import Bundle
+
+__all__ = ["Payload", "normalise", "unscannable_labels"]
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 CHOICES_AT_MOST = 128
@@ -252,3 +256,17 @@ def names_of(needs: object) -> frozenset[str]:
     ):
         raise CallError("must be a list of capabilities", argument="needs")
     return frozenset(cast("list[str]", names))
+
+
+def unscannable_labels(payload: Payload, bundle: Bundle) -> tuple[Label, ...]:
+    """Return what parts without text add to the label; by default the top."""
+    scheme = bundle.scheme
+    settings = dict(bundle.policy.classifiers.unscannable)
+    found: list[Label] = []
+    for kind in sorted(payload.unscannable):
+        setting = {str(name): level for name, level in settings.items()}.get(kind, "top")
+        if setting in scheme.rank:
+            found.append(Label(level=setting))
+        elif setting != "declared":
+            found.append(scheme.top(f"a part of kind `{kind}` cannot be scanned"))
+    return tuple(found)

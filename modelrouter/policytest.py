@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from modelrouter.asking import day_of, merged, request_from, snapshot_from
 from modelrouter.decide import decide
-from modelrouter.decision import Decision
+from modelrouter.decision import Decision, RuleRef
 from modelrouter.engine.clauses import Engine
 from modelrouter.engine.compiled import compile_bundle
 from modelrouter.errors import CallError
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.suite import AskedRequest, Expected, Given, TestCase
 
-__all__ = ["Outcome", "run_tests"]
+__all__ = ["Outcome", "Trial", "differences", "engines_of", "run_tests", "run_trial", "trials_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One test with everything it speaks of.
+
+    Attributes:
+        file: Name of the test file.
+        case: The test as it is written.
+        asked: Its request; a named one is looked up.
+        given: The state of the world, of the test and of its request.
+        place: Where the test stands.
+    """
+
+    file: str
+    case: TestCase
+    asked: AskedRequest
+    given: Given
+    place: RuleRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,47 +43,105 @@ class Outcome:
     """What came of one test.
 
     Attributes:
-        file: Test file.
-        name: The test's name.
+        trial: The test.
+        engine: The policy it was decided by.
         failures: What differs from what was expected; empty when the test passed.
         decision: What was decided, or None where the request itself was wrong.
+        seconds: How long it took.
     """
 
-    file: str
-    name: str
+    trial: Trial
+    engine: Engine
     failures: tuple[str, ...]
     decision: Decision | None
+    seconds: float
+
+    @property
+    def file(self) -> str:
+        """The test file."""
+        return self.trial.file
+
+    @property
+    def name(self) -> str:
+        """The test's name."""
+        return self.trial.case.name
 
     @property
     def passed(self) -> bool:
         """Whether everything was as expected."""
         return not self.failures
 
+    @property
+    def summary(self) -> str:
+        """What was decided, in a few words."""
+        decision = self.decision
+        if decision is None:
+            return "nothing was decided"
+        if decision.allowed:
+            return f"decided: {decision.model}"
+        clauses = f" by {', '.join(decision.rules)}" if decision.rules else ""
+        return f"decided: deny at {decision.deny_stage}{clauses}"
 
-def run_tests(bundle: Bundle, *, today: datetime.date) -> Iterator[Outcome]:
-    """Yield the outcome of every test of `bundle`, in the order of its files."""
-    engines: dict[datetime.date, Engine] = {}
+
+def trials_of(bundle: Bundle) -> Iterator[Trial]:
+    """Yield every test of `bundle`, in the order of its files."""
     for file, suite in bundle.tests.items():
         for case in suite.tests:
             named = case.request.named
             asked = case.request if named is None else suite.requests[named]
-            given = merged(asked.given, case.given)
-            day = day_of(given, today)
-            if day not in engines:
-                engines[day] = compile_bundle(bundle, day)
-            yield run_case(file, case, asked, given, engines[day])
+            yield Trial(
+                file=file,
+                case=case,
+                asked=asked,
+                given=merged(asked.given, case.given),
+                place=bundle.place(file, case.name),
+            )
 
 
-def run_case(
-    file: str, case: TestCase, asked: AskedRequest, given: Given, engine: Engine
-) -> Outcome:
+def engines_of(bundle: Bundle, *, today: datetime.date) -> Callable[[Trial], Engine]:
+    """Return what gives the policy compiled for a test's day; each day is compiled once."""
+    engines: dict[datetime.date, Engine] = {}
+
+    def engine_for(trial: Trial) -> Engine:
+        day = day_of(trial.given, today)
+        if day not in engines:
+            engines[day] = compile_bundle(bundle, day)
+        return engines[day]
+
+    return engine_for
+
+
+def run_tests(bundle: Bundle, *, today: datetime.date, containing: str = "") -> Iterator[Outcome]:
+    """Yield the outcome of every test of `bundle`, in the order of its files.
+
+    Args:
+        bundle: The policy and its tests.
+        today: The day of tests that state none.
+        containing: Run only tests with this text in their name, in whatever case.
+    """
+    engine_for = engines_of(bundle, today=today)
+    wanted = containing.casefold()
+    for trial in trials_of(bundle):
+        if wanted in trial.case.name.casefold():
+            yield run_trial(trial, engine_for(trial))
+
+
+def run_trial(trial: Trial, engine: Engine) -> Outcome:
     """Return the outcome of one test."""
+    begun = time.perf_counter()
+    decision: Decision | None = None
     try:
-        decision = decide(request_from(asked, engine), snapshot_from(given, engine))
+        decision = decide(request_from(trial.asked, engine), snapshot_from(trial.given, engine))
+        failures = tuple(differences(trial.case.expect, decision, engine))
     except CallError as error:
-        return Outcome(file=file, name=case.name, failures=(str(error),), decision=None)
-    failures = tuple(differences(case.expect, decision, engine))
-    return Outcome(file=file, name=case.name, failures=failures, decision=decision)
+        failures = (str(error),)
+    return Outcome(
+        trial=trial,
+        engine=engine,
+        failures=failures,
+        decision=decision,
+        seconds=time.perf_counter() - begun,
+    )
 
 
 def differences(expected: Expected, decision: Decision, engine: Engine) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from modelrouter.decision import Decision
 from modelrouter.errors import Attempted
+from modelrouter.shadowing import ShadowDifference
 from modelrouter.values import Json, Request, Usage, usd
 
 __all__ = ["Receipt", "content_hash", "new_call_id"]
@@ -36,6 +37,7 @@ class Receipt:
         spent: Budget state the decision saw, by budget id, in the budget's unit.
         down: Models it took to be down.
         unfulfillable: Obligations it took to be impossible here.
+        closed_from: Place of the lowest level it took to be closed, or None; see `Snapshot`.
         decision: What was decided, with every reason.
         outcome: `answered`, `denied` or `failed`.
         error: Type of the error, or None.
@@ -46,6 +48,7 @@ class Receipt:
         usage: Tokens, or None.
         cost_pico: What the call cost, in pico-dollars; None without a price.
         seconds: How long it took.
+        shadow: What the shadow policy would have done otherwise, or None.
     """
 
     call: str
@@ -68,6 +71,8 @@ class Receipt:
     usage: Usage | None
     cost_pico: int | None
     seconds: float
+    shadow: ShadowDifference | None = None
+    closed_from: int | None = None
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -97,6 +102,7 @@ class Receipt:
             "spent": dict(self.spent),
             "down": [*sorted(self.down)],
             "unfulfillable": [*sorted(self.unfulfillable)],
+            "closed_from": self.closed_from,
             "decision": self.decision.as_json(),
             "outcome": self.outcome,
             "error": self.error,
@@ -107,6 +113,7 @@ class Receipt:
             "usage": None if self.usage is None else asdict(self.usage),
             "cost_usd": None if self.cost_usd is None else float(self.cost_usd),
             "seconds": self.seconds,
+            "shadow": None if self.shadow is None else self.shadow.as_json(),
         }
 
 

@@ -10,6 +10,7 @@ from modelrouter import telemetry
 from modelrouter.answers import Assembly
 from modelrouter.attempts import Attempt
 from modelrouter.errors import ErrorKind
+from modelrouter.gating import HandOver, Overtaken
 from modelrouter.ports import Chunk, ProviderError
 from modelrouter.reply import Reply, finish_reasons_of
 from modelrouter.values import Usage
@@ -35,6 +36,7 @@ class Relay:
     Attributes:
         attempt: The attempt.
         assembly: The answer so far.
+        overtaken: Whether the policy was replaced before the provider took over.
         begun: Whether a piece has been delivered to the caller.
         failure: Why the attempt failed, or None.
         usage: Tokens as reported.
@@ -44,6 +46,7 @@ class Relay:
 
     attempt: Attempt
     assembly: Assembly = field(default_factory=Assembly)
+    overtaken: bool = False
     begun: bool = False
     failure: ProviderError | None = None
     usage: Usage | None = None
@@ -54,9 +57,7 @@ class Relay:
         """Yield the pieces of the attempt; afterwards its hold is settled, whatever happened."""
         attempt, world = self.attempt, self.attempt.call.world
         started = time.monotonic()
-        source = world.pace.pull(
-            world.provider.stream(attempt.send), deadline=started + attempt.send.timeout_s
-        )
+        source = world.pace.pull(handed_over(attempt), deadline=started + attempt.send.timeout_s)
         waiting: list[Chunk] = []
         try:
             while (piece := await self.next_piece(source)) is not None:
@@ -69,7 +70,7 @@ class Relay:
                     for held in waiting:
                         yield held
                     waiting = []
-            if self.failure is None:
+            if self.failure is None and not self.overtaken:
                 await self.succeeded()
                 for held in waiting:
                     yield held
@@ -86,6 +87,10 @@ class Relay:
             # Attached only while the provider works, never across a yield to the caller.
             with telemetry.attached(self.attempt.span):
                 piece = await anext(source, None)
+        except Overtaken:
+            self.overtaken = True
+            await self.attempt.withdraw()
+            return None
         except ProviderError as error:
             failure = error
         except TimeoutError:
@@ -111,6 +116,18 @@ class Relay:
             finish_reasons=finish_reasons_of(self.assembly.payload(self.usage)),
             first_chunk_s=self.first_s,
         )
+
+
+async def handed_over(attempt: Attempt) -> AsyncGenerator[Chunk, None]:
+    """Yield what the provider streams, if the policy still stands when it takes over."""
+    source = attempt.call.world.provider.stream(attempt.send)
+    try:
+        piece = await HandOver(attempt.call, attempt.released, lambda: anext(source, None))
+        while piece is not None:
+            yield piece
+            piece = await anext(source, None)
+    finally:
+        await source.aclose()
 
 
 def speaks(piece: Chunk) -> bool:

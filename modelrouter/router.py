@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import functools
-import logging
 import os
 import secrets
 import threading
@@ -21,18 +18,25 @@ from modelrouter.calls import Call, accounts_of, begin, snapshot_of
 from modelrouter.context import inherited, within
 from modelrouter.decide import decide
 from modelrouter.decision import Decision
-from modelrouter.engine.clauses import Engine
-from modelrouter.engine.compiled import compile_bundle
 from modelrouter.engine.subject import read_request
 from modelrouter.errors import ConfigurationError
 from modelrouter.flow import complete
+from modelrouter.in_force import in_force_of
 from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
+from modelrouter.shadowing import Shadow
 from modelrouter.streams import AsyncStream, Stream, stop_abandoned
+from modelrouter.under_policy import UnderPolicy
 from modelrouter.values import FactValue
-from modelrouter.wiring import Credentials, check_arguments, key_reader, targets_of
+from modelrouter.wiring import (
+    Credentials,
+    TargetBuilder,
+    check_arguments,
+    key_reader,
+    receiver_of,
+)
 from modelrouter.world import Approval, Clock, World
 
 if TYPE_CHECKING:
@@ -41,27 +45,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from modelrouter.policy.bundle import Bundle
+    from modelrouter.reloading import Reload
+    from modelrouter.signing import BundleOptions
 
 __all__ = ["Router"]
 
 
-@functools.cache
-def default_provider() -> Provider:
-    """Return the provider that reaches every vendor; routers share its connections.
-
-    It keeps nothing of a call. One of its own for each router would leave connections to
-    the garbage collector whenever a router is dropped.
-    """
-    from modelrouter.litellm_provider import LiteLLMProvider  # noqa: PLC0415 - only to send
-
-    return LiteLLMProvider()
-
-
-LOG = logging.getLogger("modelrouter")
-DAYS_KEPT = 4
-
-
-class Router:
+class Router(UnderPolicy):
     """Routes model calls by one policy.
 
     A router holds its own budgets and cache; two routers share neither. It may be used
@@ -81,6 +71,7 @@ class Router:
         approve: Called where the policy asks for approval; returns whether it is given.
         receipts: Takes the receipt of every call, denied and failed ones included.
         receipt_key: Key of the content hash in receipts; random by default.
+        shadow: A policy decided beside every call, in place of the one the policy names.
         tracer_provider: OpenTelemetry tracer provider; the global one by default.
         clock: The time; for tests.
 
@@ -102,45 +93,47 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
         check_arguments(bundle, credentials=credentials, approve=approve, receipts=receipts)
-        self._bundle: Bundle = bundle
+        clock = clock or Clock()
+        if provider is None:
+            from modelrouter.litellm_provider import default_provider  # noqa: PLC0415 - only here
+
+            provider = default_provider()
         self._sends: bool = sends
-        self._engines: dict[datetime.date, Engine] = {}
-        self._clock: Clock = clock or Clock()
-        self._receive: Callable[[Receipt], None] | None = receipts
-        carrier = provider if provider is not None else default_provider()
+        self._clock: Clock = clock
+        self._builder: TargetBuilder = TargetBuilder(
+            sends=sends,
+            endpoints={} if endpoints is None else dict(endpoints),
+            trusted_hosts=trusted_hosts,
+            has_credentials=credentials is not None,
+            provider=provider,
+        )
+        in_force = in_force_of(bundle, self._builder.build(bundle), clock)
         shared = World(
-            provider=carrier,
+            provider=provider,
             pace=AsyncPace(),
             ledger=budgets
             if budgets is not None
-            else MemoryLedger(now=lambda: self._clock.now().timestamp()),
+            else MemoryLedger(now=lambda: clock.now().timestamp()),
             cache=cache if cache is not None else ExactCache(),
             flights=Flights(),
-            engine=self._engine,
-            targets=targets_of(
-                bundle,
-                endpoints=endpoints or {},
-                trusted_hosts=trusted_hosts,
-                has_credentials=credentials is not None,
-                provider=carrier,
-            )
-            if sends
-            else {},
+            policy=in_force.policy,
+            in_force=in_force,
             key=key_reader(credentials),
             approve=approve,
-            receive=self._hand_over if receipts is not None else None,
+            receive=receiver_of(receipts),
             unfulfillable=frozenset({"redact"} if approve else {"redact", "approval"}),
             tracer=trace.get_tracer("modelrouter", tracer_provider=tracer_provider),
             warm=threading.Event(),
-            clock=self._clock,
+            clock=clock,
             secret=receipt_key or secrets.token_bytes(32),
+            shadow=Shadow(shadow),
         )
-        self._async: World = shared
-        self._sync: World = shared.paced(BlockingPace())
+        super().__init__((shared.paced(BlockingPace()), shared))
 
     @classmethod
     def from_policy(
@@ -157,21 +150,28 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
+        reload: Reload | None = None,
     ) -> Router:
         """Return a router for the policy folder or file at `path`.
 
-        The arguments are those of `Router`.
+        With `reload`, the files of the policy are followed; without it they are loaded again
+        by `reload()` alone. The other arguments are those of `Router`.
 
         Raises:
-            PolicyError: The policy does not load; every problem is listed.
+            PolicyError: The policy does not load, or does not pass the gates of `reload`.
             ConfigurationError: A model cannot be reached as the catalogue says.
         """
-        from modelrouter.loader import load  # noqa: PLC0415 - pydantic only when a policy loads
+        from modelrouter.beginning import (  # noqa: PLC0415 - pydantic only when a policy loads
+            first_reading,
+        )
 
-        return cls(
-            load(os.fspath(path)),
+        clock = clock or Clock()
+        beginning = first_reading(os.fspath(path), reload, clock)
+        router = cls(
+            beginning.bundle,
             sends=sends,
             credentials=credentials,
             endpoints=endpoints,
@@ -182,14 +182,20 @@ class Router:
             approve=approve,
             receipts=receipts,
             receipt_key=receipt_key,
+            shadow=shadow,
             tracer_provider=tracer_provider,
             clock=clock,
         )
+        router._follower = beginning.follow(reload, router._in_force, router._builder.rebuild)
+        return router
 
-    @property
-    def policy_digest(self) -> str:
-        """Digest of the policy in force."""
-        return self._bundle.digest
+    @classmethod
+    def from_bundle(cls, path: str | os.PathLike[str], **options: Unpack[BundleOptions]) -> Router:
+        """Return a router for the signed bundle at `path`; see `BundleOptions`."""
+        from modelrouter.signing import admission  # noqa: PLC0415 - as in `from_policy`
+
+        with admission(path, **options) as (bundle, rest):
+            return cls(bundle, **rest)
 
     def completion(self, messages: Messages, **call: Unpack[CallArguments]) -> Reply:
         """Decide, send and return the whole answer.
@@ -206,26 +212,26 @@ class Router:
             BudgetExceeded: A model is allowed, but no budget has room.
             CallFailed: No allowed model answered.
         """
-        return step(self._complete(self._sync, self._prepare(messages, call)))
+        prepared, (world, _) = self._prepare(messages, call)
+        return step(self._complete(world, prepared))
 
     async def acompletion(self, messages: Messages, **call: Unpack[CallArguments]) -> Reply:
         """Decide, send and return the whole answer; see `completion`."""
-        return await self._complete(self._async, self._prepare(messages, call))
+        prepared, (_, world) = self._prepare(messages, call)
+        return await self._complete(world, prepared)
 
     def stream(self, messages: Messages, **call: Unpack[CallArguments]) -> Stream:
-        """Decide now, and return the answer piece by piece; see `completion`.
-
-        Nothing is sent before the first piece is asked for.
-        """
-        return Stream(step(self._begin(self._sync, self._prepare(messages, call))))
+        """Decide now, and return the answer piece by piece, sent for when the first is wanted."""
+        prepared, (world, _) = self._prepare(messages, call)
+        return Stream(step(self._begin(world, prepared)))
 
     def astream(self, messages: Messages, **call: Unpack[CallArguments]) -> AsyncStream:
         """Return the answer piece by piece, for `async for`; see `completion`.
 
         The call is decided when the first piece is asked for.
         """
-        prepared = self._prepare(messages, call)
-        return AsyncStream(lambda: self._begin(self._async, prepared))
+        prepared, (_, world) = self._prepare(messages, call)
+        return AsyncStream(lambda: self._begin(world, prepared))
 
     def decide(self, messages: Messages, **call: Unpack[CallArguments]) -> Decision:
         """Return what would be decided for a call. Nothing is sent, held or denied.
@@ -233,7 +239,8 @@ class Router:
         Raises:
             CallError: An argument is wrong.
         """
-        return step(self._decide(self._prepare(messages, call)))
+        prepared, (world, _) = self._prepare(messages, call)
+        return step(self._decide(world, prepared))
 
     def context(
         self,
@@ -253,9 +260,13 @@ class Router:
         names = {"facts": facts, "sensitivity": sensitivity, "task": task}
         return within(self, said(names))
 
-    def _prepare(self, messages: object, call: Mapping[str, object]) -> Prepared:
+    def _prepare(
+        self, messages: object, call: Mapping[str, object]
+    ) -> tuple[Prepared, tuple[World, World]]:
+        """Return the checked call, and the worlds of the policy it was checked against."""
         stop_abandoned()
-        return prepare(messages, call, inherited(self), self._bundle)
+        worlds = self._newest_worlds()
+        return prepare(messages, call, inherited(self), worlds[0].policy.bundle), worlds
 
     async def _begin(self, world: World, prepared: Prepared) -> Call:
         if not self._sends:
@@ -271,29 +282,9 @@ class Router:
     async def _complete(self, world: World, prepared: Prepared) -> Reply:
         return await complete(await self._begin(world, prepared))
 
-    async def _decide(self, prepared: Prepared) -> Decision:
+    async def _decide(self, world: World, prepared: Prepared) -> Decision:
         now = self._clock.now()
-        engine = self._engine(now.date())
+        engine = world.policy.engine(now.date())
         asked = read_request(prepared.request, engine, {})
         accounts = accounts_of(asked, engine, now, new_call_id(now.timestamp()))
-        return decide(prepared.request, await snapshot_of(self._sync, engine, accounts))
-
-    def _engine(self, day: datetime.date) -> Engine:
-        """Return the policy compiled for a day."""
-        engine = self._engines.get(day)
-        if engine is None:
-            engine = compile_bundle(self._bundle, day)
-            while len(self._engines) >= DAYS_KEPT:
-                self._engines.pop(next(iter(self._engines)), None)
-            self._engines[day] = engine
-        return engine
-
-    def _hand_over(self, receipt: Receipt) -> None:
-        """Pass a receipt on; a sink that fails must not cost the caller the answer."""
-        try:
-            if self._receive is not None:
-                self._receive(receipt)
-        except Exception as error:  # noqa: BLE001 - the application's own code
-            # Not LOG.exception: a traceback could hold what the application knows of the call.
-            name = type(error).__name__
-            LOG.error("receipt of call %s was not taken: %s", receipt.call, name)  # noqa: TRY400
+        return decide(prepared.request, await snapshot_of(world, engine, accounts))

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelrouter.errors import ConfigurationError, PolicyError, Problem
 from modelrouter.ports import Key, Provider
+from modelrouter.receipts import Receipt
 from modelrouter.world import Target
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
     from modelrouter.policy.catalogue import Endpoint, ModelEntry
 
-__all__ = ["Credentials", "check_arguments", "key_reader", "targets_of"]
+__all__ = [
+    "Credentials",
+    "TargetBuilder",
+    "check_arguments",
+    "key_reader",
+    "receiver_of",
+    "targets_of",
+]
+
+LOG = logging.getLogger("modelrouter")
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+")
 Credentials = Callable[[str], str | None]
 """Returns the key of a model by catalogue id, or None if there is none."""
+
+
+def receiver_of(receipts: Callable[[Receipt], None] | None) -> Callable[[Receipt], None] | None:
+    """Return how receipts are passed on; a sink that fails must not cost the caller the answer."""
+    if receipts is None:
+        return None
+
+    def hand_over(receipt: Receipt) -> None:
+        try:
+            receipts(receipt)
+        except Exception as error:  # noqa: BLE001 - the application's own code
+            # Not LOG.exception: a traceback could hold what the application knows of the call.
+            name = type(error).__name__
+            LOG.error("receipt of call %s was not taken: %s", receipt.call, name)  # noqa: TRY400
+
+    return hand_over
 
 
 def targets_of(
@@ -66,6 +94,43 @@ def targets_of(
         if refusal is not None:
             raise ConfigurationError(f"model `{name}`: {refusal}", hint="see `endpoint.model`")
     return targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetBuilder:
+    """Makes the targets of each policy a router comes to use, with the router's arguments."""
+
+    sends: bool
+    endpoints: Mapping[str, Mapping[str, object]]
+    trusted_hosts: Collection[str]
+    has_credentials: bool
+    provider: Provider
+
+    def build(self, bundle: Bundle) -> Mapping[str, Target]:
+        """Return where each model is reached; nothing for a router that only decides.
+
+        Raises:
+            ConfigurationError: As `targets_of` says.
+        """
+        if not self.sends:
+            return {}
+        return targets_of(
+            bundle,
+            endpoints=self.endpoints,
+            trusted_hosts=self.trusted_hosts,
+            has_credentials=self.has_credentials,
+            provider=self.provider,
+        )
+
+    def rebuild(self, bundle: Bundle) -> Mapping[str, Target]:
+        """Return the targets of a reloaded policy.
+
+        An endpoint that was given for a model that has left the catalogue is left out: a policy
+        that drops a model must not fail for it.
+        """
+        models = bundle.words.models
+        known = {name: part for name, part in self.endpoints.items() if name in models}
+        return replace(self, endpoints=known).build(bundle)
 
 
 def check_arguments(bundle: object, **callables: object) -> None:

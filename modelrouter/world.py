@@ -15,11 +15,12 @@ from modelrouter.decision import Decision
 from modelrouter.pace import Pace
 from modelrouter.ports import Key, Provider
 from modelrouter.receipts import Receipt
+from modelrouter.shadowing import Shadow
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from modelrouter.engine.clauses import Engine
+    from modelrouter.in_force import InForce, LoadedPolicy
 
 __all__ = ["Approval", "Clock", "Target", "World"]
 
@@ -81,14 +82,15 @@ class World:
         ledger: Keeps budgets.
         cache: Keeps answers.
         flights: Identical calls under way.
-        engine: Returns the newest policy, compiled for a day.
-        targets: Where each model is reached.
+        policy: The policy that calls of this world are decided by.
+        in_force: Holds the newest policy, which every transmission has to pass.
         key: Returns the key of a model, or None if it is not set.
         approve: Asks for approval, or None if nobody can give it.
         receive: Takes receipts, or None.
         unfulfillable: Obligations nobody can carry out here.
         warm: Set once the provider has loaded.
         secret: Key of content hashes.
+        shadow: Decides every call by a second policy, where there is one.
     """
 
     provider: Provider
@@ -96,8 +98,8 @@ class World:
     ledger: BudgetStore
     cache: ExactCache
     flights: Flights
-    engine: Callable[[datetime.date], Engine]
-    targets: Mapping[str, Target]
+    policy: LoadedPolicy
+    in_force: InForce
     key: Callable[[str, Target], Key | None]
     approve: Callable[[Approval], bool | Awaitable[bool]] | None
     receive: Callable[[Receipt], None] | None
@@ -106,6 +108,16 @@ class World:
     warm: threading.Event
     clock: Clock = field(default_factory=Clock)
     secret: bytes = field(repr=False, default=b"")
+    shadow: Shadow = field(default_factory=Shadow)
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Where each model is reached."""
+        return self.policy.targets
+
+    def under(self, policy: LoadedPolicy) -> World:
+        """Return the same ports for calls decided by another policy."""
+        return replace(self, policy=policy)
 
     def paced(self, pace: Pace) -> World:
         """Return the same ports for the other API."""

@@ -30,7 +30,7 @@ from modelrouter.cli.common import (
     out_json,
     today,
 )
-from modelrouter.proof.proving import Proof, prove_all, request_text
+from modelrouter.proof.proving import Proof, prove_all, request_json, request_text
 
 if TYPE_CHECKING:
     from modelrouter.policy.suite import Property
@@ -132,8 +132,6 @@ def as_json(where: str, claim: Property, proof: Proof) -> dict[str, Json]:
         "vacuous": proof.vacuous,
         "model": proof.model,
         "region": proof.region,
-        "request": None
-        if request is None
-        else request.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "request": None if request is None else request_json(request),
         "entry": None if proof.entry is None else dict(proof.entry),
     }

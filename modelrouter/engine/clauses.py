@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from modelrouter.decision import Obligations, Removal, RuleRef
+from modelrouter.decision import Obligations, Reason, Removal, RuleRef
 from modelrouter.engine.costs import ModelTable
 from modelrouter.engine.request_matching import Condition, Index
 from modelrouter.labels import Label, LabelScheme
+from modelrouter.rollouts import RolloutClause
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MEMORY_ENTRIES",
+    "NO_CERTAIN_PERMIT",
+    "NO_PERMIT",
     "Clause",
     "Closed",
     "Engine",
@@ -50,6 +53,15 @@ class Clause:
     unclassified: Removal
 
 
+NO_PERMIT = Reason(stage="guard", rule=RuleRef(), detail="no permit covers it at this level")
+NO_CERTAIN_PERMIT = Reason(
+    stage="guard",
+    rule=RuleRef(),
+    detail="no permit is sure to cover it while part of the call is unclassified",
+    unclassified=True,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitGate:
     """Default deny of one policy: at or above a level, only its permits make a model eligible.
@@ -59,10 +71,14 @@ class PermitGate:
     Attributes:
         deny_from: Place of the lowest level at which the gate closes.
         permits: Permits in force, by id.
+        missing: Why a model that no permit covers is out.
+        uncertain: Why a model is out that a permit might cover.
     """
 
     deny_from: int
     permits: tuple[Clause, ...]
+    missing: Reason = NO_PERMIT
+    uncertain: Reason = NO_CERTAIN_PERMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +169,8 @@ class Engine:
         forbids: Forbids and requires, by id.
         gates: Where only a permit makes a model eligible.
         reads_budgets: Whether an objective or advisory rule reads how much is spent.
+        rollouts: Rollouts by the id of their objective.
+        retiring: The warning that a model retires soon, by its place.
     """
 
     bundle: Bundle
@@ -174,5 +192,7 @@ class Engine:
     runtimes: tuple[tuple[Runtime, Condition | None], ...]
     advisory: tuple[tuple[str, Condition | None], ...]
     reads_budgets: bool
+    rollouts: Mapping[str, RolloutClause]
+    retiring: Mapping[int, str]
     category_bits: Mapping[str, int] = field(repr=False)
     memory: Memory = field(repr=False, compare=False)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import datetime
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.clauses import (
+    NO_CERTAIN_PERMIT,
+    NO_PERMIT,
     Clause,
     Engine,
     FloorClause,
@@ -26,15 +29,19 @@ from modelrouter.engine.clauses import (
 from modelrouter.engine.costs import table_of
 from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
 from modelrouter.engine.request_matching import Index, compile_when
+from modelrouter.engine.rolling import compile_rollouts
 from modelrouter.engine.truth import FALSE, TRUE
 from modelrouter.values import pico_of
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
     from modelrouter.policy.document import Budget, Floors, Obligate, Rule
+    from modelrouter.policy.layering import Layer
     from modelrouter.policy.matchers import ModelMatcher
 
 WARN_AT = Decimal("0.8")
+WARNED_DAYS = 30
+"""Days before its retirement from which a model that is chosen carries a warning."""
 
 __all__ = ["compile_bundle"]
 
@@ -84,6 +91,28 @@ class Compiler:
             ),
         )
 
+    def gates(self, rules: Sequence[Rule], at: datetime.date) -> tuple[PermitGate, ...]:
+        """Compile the default deny of every layer that has one; a model must pass each."""
+        rank = self.bundle.scheme.rank
+        permits = tuple(
+            self.guard(rule)
+            for rule in rules
+            if rule.effect == "permit" and not expired(rule.expires, at)
+        )
+        if len(self.bundle.layers) <= 1:
+            deny_from = self.bundle.policy.defaults.default_deny_from or self.bundle.scheme.highest
+            return (PermitGate(deny_from=rank[deny_from], permits=permits),)
+        return tuple(
+            PermitGate(
+                deny_from=rank[layer.deny_from],
+                permits=tuple(part for part in permits if part.id in layer.rules),
+                missing=reason_of(NO_PERMIT, layer),
+                uncertain=reason_of(NO_CERTAIN_PERMIT, layer),
+            )
+            for layer in self.bundle.layers
+            if layer.deny_from is not None
+        )
+
     def floor(self, rule: Rule, bounds: Floors) -> FloorClause:
         """Compile a floor."""
         return FloorClause(
@@ -125,6 +154,13 @@ class Compiler:
         )
 
 
+def reason_of(reason: Reason, layer: Layer) -> Reason:
+    """Return a reason that says whose permit is missing."""
+    detail = reason.detail.replace("no permit", f"no permit of layer `{layer.name}`", 1)
+    ref = RuleRef(file=layer.file, line=layer.deny_line)
+    return replace(reason, rule=ref, detail=detail)
+
+
 def limit_of(budget: Budget) -> tuple[Literal["usd", "tokens", "calls"], int]:
     """Return the unit and the limit of a budget, money in pico-dollars."""
     if budget.limit_usd is not None:
@@ -150,7 +186,7 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         (rule for rule in bundle.policy.rules if rule.strength != "advisory"),
         key=lambda rule: rule.id,
     )
-    deny_from = bundle.policy.defaults.default_deny_from or scheme.highest
+    place = {entry.id: number for number, entry in enumerate(bundle.models)}
     return Engine(
         bundle=bundle,
         at=at,
@@ -158,21 +194,12 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         index=index,
         ids=tuple(entry.id for entry in bundle.models),
         by_id=tuple(sorted(range(len(facts)), key=lambda place: bundle.models[place].id)),
-        place={entry.id: place for place, entry in enumerate(bundle.models)},
+        place=place,
         table=table_of(bundle, facts, at),
         everything=(1 << len(facts)) - 1,
         retired=retired(bundle, at),
         forbids=tuple(make.guard(rule) for rule in rules if rule.effect in {"forbid", "require"}),
-        gates=(
-            PermitGate(
-                deny_from=scheme.rank[deny_from],
-                permits=tuple(
-                    make.guard(rule)
-                    for rule in rules
-                    if rule.effect == "permit" and not expired(rule.expires, at)
-                ),
-            ),
-        ),
+        gates=make.gates(rules, at),
         floors=tuple(make.floor(rule, rule.set) for rule in rules if rule.set is not None),
         meters=tuple(make.meter(budget) for budget in bundle.policy.budgets),
         obligates=tuple(
@@ -197,6 +224,8 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
                 *(part.when for part in bundle.policy.rules),
             )
         ),
+        rollouts=compile_rollouts(bundle.policy.objectives, place, index),
+        retiring=retiring(bundle, at),
         memory=Memory(),
     )
 
@@ -215,3 +244,12 @@ def retired(bundle: Bundle, at: datetime.date) -> tuple[Removal, ...]:
         for place, entry in enumerate(bundle.models)
         if entry.retires is not None and entry.retires <= at
     )
+
+
+def retiring(bundle: Bundle, at: datetime.date) -> dict[int, str]:
+    """Return the warnings of models that still serve on the day `at`, but not for long."""
+    return {
+        place: f"{entry.id}:retires {entry.retires.isoformat()}"
+        for place, entry in enumerate(bundle.models)
+        if entry.retires is not None and 0 < (entry.retires - at).days <= WARNED_DAYS
+    }

@@ -29,15 +29,22 @@ class Guarded:
     definite: int
 
 
-def guard(subject: Subject, engine: Engine) -> Guarded:
+def guard(subject: Subject, engine: Engine, closed_from: int | None = None) -> Guarded:
     """Return the models that forbids, requires and permits leave.
 
     A `when` that is unknown counts as a match in a forbid or require and as no match in a
     permit, so ignorance never widens.
+
+    Args:
+        subject: What closures read.
+        engine: The policy.
+        closed_from: Place of the lowest level that is closed to every model, or None.
     """
     removals = [*engine.retired]
+    if closed_from is not None and subject.level >= closed_from:
+        removals.append(closed(engine, closed_from))
     definite = doubtful = 0
-    for part in engine.retired:
+    for part in removals:
         definite |= part.models
     for clause in engine.forbids:
         found = TRUE if clause.when is None else clause.when(subject)
@@ -56,7 +63,7 @@ def guard(subject: Subject, engine: Engine) -> Guarded:
         permits += applied
         missing = engine.everything & ~allowed
         unsure, sure = missing & perhaps, missing & ~perhaps
-        reasons = ((sure, NO_PERMIT), (unsure, NO_CERTAIN_PERMIT))
+        reasons = ((sure, gate.missing), (unsure, gate.uncertain))
         removals += [Removal(models=mask, reason=reason) for mask, reason in reasons if mask]
         definite |= sure
         doubtful |= unsure
@@ -82,10 +89,11 @@ def permitted(subject: Subject, gate: PermitGate) -> tuple[tuple[str, ...], int,
     return tuple(applied), allowed, perhaps
 
 
-NO_PERMIT = Reason(stage="guard", rule=RuleRef(), detail="no permit covers it at this level")
-NO_CERTAIN_PERMIT = Reason(
-    stage="guard",
-    rule=RuleRef(),
-    detail="no permit is sure to cover it while part of the call is unclassified",
-    unclassified=True,
-)
+def closed(engine: Engine, closed_from: int) -> Removal:
+    """Return what a policy that may be out of date removes: every model."""
+    detail = (
+        f"calls from level `{engine.scheme.levels[closed_from]}` up are closed while the policy "
+        "is stale: its files could not be verified for too long"
+    )
+    reason = Reason(stage="guard", rule=RuleRef(), detail=detail)
+    return Removal(models=engine.everything, reason=reason)

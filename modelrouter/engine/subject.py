@@ -159,6 +159,8 @@ def label_of(request: Request, task: str, engine: Engine) -> Label:
     scheme = engine.scheme
     policy = engine.bundle.policy
     parts = list(request.evidence)
+    for part in parts:
+        check_label(part, scheme)
     if request.declared is not None:
         check_label(request.declared, scheme)
         parts.append(request.declared)

@@ -11,7 +11,9 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt
 from pydantic_core import PydanticCustomError
 
 from modelrouter.policy.catalogue import Metadata, ModelEntry, Sets
+from modelrouter.policy.labelling import LabelsField
 from modelrouter.policy.matchers import ModelMatcher, Models, When
+from modelrouter.policy.rollout import Rollout, ShadowPath
 from modelrouter.policy.shapes import (
     Count,
     Day,
@@ -40,7 +42,6 @@ __all__ = [
     "FallbackAfter",
     "Floors",
     "Goal",
-    "Labels",
     "Objective",
     "Obligate",
     "Policy",
@@ -52,33 +53,6 @@ __all__ = [
 
 Effect = Literal["forbid", "require", "permit", "floor", "obligate"]
 FallbackAfter = Literal["timeout", "rate_limited", "server_error", "invalid_output"]
-
-
-class CategoryShape(Shape):
-    """What a category implies."""
-
-    at_least: Name | None = Field(default=None, description="lowest level of what carries it")
-    includes: Names = ()
-    description: Text | None = None
-
-
-def _standard_labels(value: object) -> object:
-    return {"=": True} if value == "standard" else value
-
-
-class Labels(Shape):
-    """The levels, lowest first, and the categories."""
-
-    standard: StrictBool = Field(default=False, alias="=")
-    levels: Annotated[tuple[Name, ...], Field(min_length=1, max_length=32)] | None = None
-    categories: dict[Name, CategoryShape] = Field(default_factory=dict[str, CategoryShape])
-    unlabelled: Name = Field(default="top", description="`top`, `detected` or a level")
-
-
-LabelsField = Annotated[
-    Labels,
-    BeforeValidator(_standard_labels, json_schema_input_type=Literal["standard"] | Labels),
-]
 
 
 class Task(Shape):
@@ -194,6 +168,7 @@ class Objective(Shape):
     id: Id
     when: When | None = None
     order: Annotated[tuple[Goal, ...], Field(min_length=1, max_length=8)]
+    rollout: Rollout | None = None
     description: Text | None = None
 
 
@@ -279,6 +254,10 @@ class Policy(Shape):
     apiVersion: Literal["modelrouter/v1"]  # noqa: N815 - the format's own spelling
     kind: Literal["Policy"]
     metadata: Metadata = Metadata()
+    extends: Text | None = Field(
+        default=None, description="the layer above: a policy file, or a folder with one"
+    )
+    shadow: ShadowPath | None = None
     catalogs: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     models: Annotated[tuple[ModelEntry, ...], Field(max_length=1000)] = ()
     sets: Sets = Field(default_factory=dict[str, ModelMatcher])

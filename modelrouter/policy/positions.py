@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from modelrouter.policy.catalogue import Catalog, ModelEntry
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
 from modelrouter.policy.shapes import is_list, is_mapping
 from modelrouter.yamlsource import DataPath, Source
 
-__all__ = ["NOWHERE", "Part", "Positions", "positions_of"]
+__all__ = ["NOWHERE", "Part", "Positions", "positions_of", "stacked"]
 
 Part = tuple[str, str]
 """A section of the policy and a name in it: `("rules", id)`, or `(section, "")` for the whole."""
@@ -50,6 +50,17 @@ class Positions:
             return "policy", 1, 1
         return source.file, *source.position((*path, *within), key=key)
 
+    def renamed(self, name: Callable[[str], str]) -> Positions:
+        """Return the same places in files of other names."""
+        sources = {source.file: source for source, _ in self.parts.values()}
+        if self.main is not None:
+            sources[self.main.file] = self.main
+        new = {file: replace(source, file=name(file)) for file, source in sources.items()}
+        return Positions(
+            main=None if self.main is None else new[self.main.file],
+            parts={part: (new[source.file], path) for part, (source, path) in self.parts.items()},
+        )
+
 
 NOWHERE = Positions()
 
@@ -87,6 +98,20 @@ def positions_of(
     for document, catalog in catalogs:
         found |= models_and_sets(catalog.models, catalog.sets, document)
     return Positions(main=source, parts=found)
+
+
+def stacked(layers: Sequence[tuple[Policy, Source, Iterable[tuple[Source, Catalog]]]]) -> Positions:
+    """Return where everything stands in layers that were composed, from the top down."""
+    found: dict[Part, tuple[Source, DataPath]] = {}
+    accepted = 0
+    for policy, source, catalogs in layers:
+        own = dict(positions_of(policy, source, catalogs).parts)
+        # The composed list of accepted findings begins with those of the layers above.
+        entries = [own.pop(("lint", str(place))) for place in range(len(policy.lint.allow))]
+        found |= {("lint", str(accepted + place)): part for place, part in enumerate(entries)}
+        accepted += len(entries)
+        found = {**own, **found}  # the uppermost declaration is the one in force
+    return Positions(main=layers[-1][1], parts=found)
 
 
 def models_and_sets(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modelrouter.labels import Category, LabelScheme
 from modelrouter.policy.catalogue import ModelEntry
-from modelrouter.policy.document import Fact, Labels, Policy
+from modelrouter.policy.document import Fact, Policy
 from modelrouter.policy.findings import (
     PROBLEMS_WITH_HINT,
     Findings,
@@ -17,6 +17,7 @@ from modelrouter.policy.findings import (
     shortened,
 )
 from modelrouter.policy.impossible import impossible_parts, name_at
+from modelrouter.policy.labelling import Labels
 from modelrouter.policy.matchers import FactMatch, ModelMatcher, RequestMatcher, SetMatch
 from modelrouter.values import FactValue
 from modelrouter.yamlsource import Source
@@ -59,6 +60,7 @@ class Vocabulary:
     tasks: frozenset[str]
     facts: Mapping[str, Fact]
     models: frozenset[str]
+    chats: frozenset[str]
     sets: Mapping[str, ModelMatcher]
     capabilities: frozenset[str]
     budgets: frozenset[str]
@@ -82,6 +84,7 @@ def vocabulary_of(
         tasks=task_names(policy, entries),
         facts=policy.facts,
         models=frozenset(entry.id for entry in entries),
+        chats=frozenset(entry.id for entry in entries if entry.role == "chat"),
         sets=sets,
         capabilities=CAPABILITIES.union(*(entry.capabilities for entry in entries)),
         budgets=frozenset(budget.id for budget in policy.budgets),

@@ -143,16 +143,25 @@ def starts_of(match: NumberMatch | FactMatch) -> Iterator[int]:
 
 
 def number_atoms(
-    starts: Iterable[int], *, lowest: int | None, wanted: int | None = None
+    starts: Iterable[int],
+    *,
+    lowest: int | None,
+    highest: int | None = None,
+    wanted: int | None = None,
 ) -> tuple[Atom, ...]:
     """Return the atoms of a whole number, cut where conditions change.
 
     Args:
         starts: Numbers at which some condition changes.
         lowest: The least possible number, or None.
+        highest: The greatest possible number, or None.
         wanted: The number to stand for its atom.
     """
-    inner = sorted({part for part in starts if lowest is None or part > lowest})
+    inner = sorted(
+        part
+        for part in {*starts}
+        if (lowest is None or part > lowest) and (highest is None or part <= highest)
+    )
     spans: list[Span] = []
     first = lowest
     for start in inner:

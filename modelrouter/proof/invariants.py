@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["unproved"]
 
 
-def unproved(bundle: Bundle, at: datetime.date) -> Iterator[tuple[int, str, str]]:
-    """Yield place, message and hint of each invariant of a policy that is not proved.
+def unproved(bundle: Bundle, at: datetime.date) -> Iterator[tuple[str, str, str]]:
+    """Yield id, message and hint of each invariant of a policy that is not proved.
 
     Args:
         bundle: The policy.
@@ -25,7 +25,7 @@ def unproved(bundle: Bundle, at: datetime.date) -> Iterator[tuple[int, str, str]
     if not bundle.policy.invariants:
         return
     claims = Claims(compile_bundle(bundle, at))
-    for place, claim in enumerate(bundle.policy.invariants):
+    for claim in bundle.policy.invariants:
         proof = claims.prove(claim)
         if not proof.holds:
-            yield place, f"invariant `{claim.id}` {proof.failure}", proof.remedy
+            yield claim.id, f"invariant `{claim.id}` {proof.failure}", proof.remedy

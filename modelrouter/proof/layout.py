@@ -18,6 +18,8 @@ __all__ = ["DEFAULT_TOKENS", "Mentions", "mentions_of", "space_of"]
 
 DEFAULT_TOKENS = 1000
 """Input tokens of a request that does not state any, in tests and claims."""
+MOST = 10**12
+"""The most tokens a request, and days a catalogue, can state."""
 TEXTS = ("id", "operator", "region", "licence")
 SETS = ("tags", "capabilities", "agreements")
 LISTED = {
@@ -40,8 +42,8 @@ class Mentions:
 
     __slots__ = ("budgets", "models", "tokens", "whens")
 
-    def __init__(self) -> None:
-        self.whens: list[RequestMatcher] = []
+    def __init__(self, whens: Iterable[RequestMatcher] = ()) -> None:
+        self.whens: list[RequestMatcher] = [*whens]
         self.models: list[ModelMatcher] = []
         self.tokens: list[int] = []
         self.budgets: list[str] = []
@@ -183,7 +185,7 @@ def request_fields(table: FieldTable, mentions: Mentions) -> Iterator[Field]:
     for when in mentions.whens:
         if when.tokens is not None:
             starts += starts_of(when.tokens)
-    atoms = number_atoms(starts, lowest=0, wanted=DEFAULT_TOKENS)
+    atoms = number_atoms(starts, lowest=0, highest=MOST, wanted=DEFAULT_TOKENS)
     usual = sum(start <= DEFAULT_TOKENS for start in {*starts} if start > 0)
     yield table.add("tokens", atoms, preferred=usual)
     for name in mentions.budgets:
@@ -208,7 +210,8 @@ def model_fields(
             yield name, table.add(f"model:{name}", [*listed, MISSING])
     days = [part.retention_days for part in matchers if part.retention_days is not None]
     if days:
-        numbers = number_atoms([start for part in days for start in starts_of(part)], lowest=0)
+        starts = [start for part in days for start in starts_of(part)]
+        numbers = number_atoms(starts, lowest=0, highest=MOST)
         yield "retention_days", table.add("model:retention_days", [*numbers, MISSING])
     for name in SETS:
         yield from set_fields(table, name, matchers)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from modelrouter.proof.space import Region, Space
     from modelrouter.values import Json
 
-__all__ = ["Claims", "Proof", "prove", "prove_all", "request_text"]
+__all__ = ["Claims", "Proof", "prove", "prove_all", "request_json", "request_text"]
 
 Outcome = Literal["proved", "refuted", "unknown"]
 
@@ -93,8 +93,20 @@ class Proof:
 
 def request_text(request: AskedRequest) -> str:
     """Return a request as the JSON that `modelrouter explain` and `decide` read."""
-    plain = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return json.dumps(plain, ensure_ascii=False)
+    return json.dumps(request_json(request), ensure_ascii=False)
+
+
+def request_json(request: AskedRequest) -> dict[str, Json]:
+    """Return a request as `modelrouter explain` and `decide` read it: amounts are numbers."""
+    plain: dict[str, Json] = request.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    given = plain.get("given")
+    if isinstance(given, dict) and request.given.budgets:
+        amounts = request.given.budgets.items()
+        given["budgets"] = {
+            name: int(amount) if amount == int(amount) else float(amount)
+            for name, amount in amounts
+        }
+    return plain
 
 
 def prove(bundle: Bundle, claim: Property, *, at: datetime.date) -> Proof:

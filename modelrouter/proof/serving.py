@@ -68,9 +68,11 @@ def tokens_within(engine: Engine, place: int, ceiling: int) -> int | None:
 def asked_region(space: Space, claim: Property) -> Region:
     """Return the requests that a claim means where it does not speak of needs or tokens."""
     box = space.everything
-    listed = claim.when is not None and claim.when.needs is not None
+    needs = None if claim.when is None else claim.when.needs
+    listed = () if needs is None else (*(needs.any or ()), *(needs.all or ()), *(needs.none or ()))
     for field in space.table.fields:
-        if field.name.startswith("need:") and not listed:
+        # What only other clauses mention is not needed, or the answer would depend on them.
+        if field.name.startswith("need:") and field.name.removeprefix("need:") not in listed:
             box &= space.only(field.name, 1)
     if claim.when is None or claim.when.tokens is None:
         atoms = space.table.by_name["tokens"].atoms

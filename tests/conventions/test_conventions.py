@@ -26,7 +26,9 @@ EXEMPT_DATACLASSES: dict[str, set[str]] = {
     "modelrouter/cache.py:Flights": {"frozen"},
     "modelrouter/caching.py:Shelf": {"frozen"},  # remembers what a call has kept
     "modelrouter/calls.py:Call": {"frozen"},  # the state of one call
-    "modelrouter/loader.py:Reading": {"frozen"},  # collects while a folder is read
+    "modelrouter/documents.py:Reading": {"frozen"},  # collects while a folder is read
+    "modelrouter/following.py:Follower": {"frozen"},  # has a thread, and what it found last
+    "modelrouter/in_force.py:InForce": {"frozen"},  # the one reference that a reload replaces
     "modelrouter/policy/findings.py:Findings": {"frozen"},  # collects every problem of a load
     "modelrouter/relay.py:Outcome": {"frozen"},  # where a stream leaves its reply
     "modelrouter/relay.py:Relay": {"frozen"},  # an answer as far as it has come

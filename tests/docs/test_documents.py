@@ -87,7 +87,7 @@ def test_every_policy_that_a_document_shows_loads(path: Path, tmp_path: Path) ->
         text = block.text
         if block.starts_with.startswith("- id:"):
             text = MODELS_ALONE + "".join(f"  {line}\n" for line in text.splitlines())
-        elif not block.starts_with.startswith("apiVersion:") or "\nkind: Policy" not in text:
+        elif not block.starts_with.startswith("apiVersion:") or "\nkind: Policy\n" not in text:
             continue
         file = tmp_path / f"line-{block.line}.yaml"
         file.write_text(text, encoding="utf-8")

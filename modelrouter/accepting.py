@@ -1,0 +1,76 @@
+"""What a set of policy files must pass before it comes into force.
+
+The gates stand in a row; the first one with something to say ends it. Behind those written
+here stand those of the application: `Reload(gates=…)`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+from modelrouter.errors import ModelRouterError, PolicyError, Problem
+
+if TYPE_CHECKING:
+    from modelrouter.loader import Inspection
+    from modelrouter.policy.bundle import Bundle
+
+__all__ = ["Gate", "errors_of", "gated", "lint_is_clean", "refusal_of", "tests_pass"]
+
+Gate: TypeAlias = "Callable[[Bundle, datetime.date], tuple[Problem, ...]]"
+"""Returns why a policy may not come into force on a day; nothing to say lets it pass."""
+
+
+def errors_of(found: Inspection) -> tuple[Problem, ...]:
+    """Return every error that stopped the load; see `lint_is_clean` for what the linter finds."""
+    errors = (part for part in found.problems if part.severity == "error")
+    return tuple(errors) if found.bundle is None else ()
+
+
+def lint_is_clean(bundle: Bundle, today: datetime.date) -> tuple[Problem, ...]:
+    """Return the linter's errors, but those the owner accepts. A gate."""
+    from modelrouter.lint.linting import lint  # noqa: PLC0415 - pydantic only with a policy
+
+    return tuple(part for part in lint(bundle, today) if part.severity == "error")
+
+
+def tests_pass(bundle: Bundle, today: datetime.date) -> tuple[Problem, ...]:
+    """Return one problem for each unit test of the policy that fails. A gate."""
+    from modelrouter.policytest import run_tests  # noqa: PLC0415 - pydantic only with a policy
+
+    return tuple(
+        Problem(
+            code="MR701",
+            file=outcome.file,
+            message=f"test `{outcome.name}` fails: {'; '.join(outcome.failures)}",
+            hint="`modelrouter test PATH` runs the same tests",
+        )
+        for outcome in run_tests(bundle, today=today)
+        if not outcome.passed
+    )
+
+
+def gated(bundle: Bundle, today: datetime.date, gates: Iterable[Gate]) -> tuple[Problem, ...]:
+    """Return what the first gate that refuses a policy says; nothing if all let it pass."""
+    for gate in gates:
+        try:
+            problems = tuple(gate(bundle, today))
+        except Exception as error:  # noqa: BLE001 - fail closed: a gate may be the application's code
+            name = getattr(gate, "__name__", type(gate).__name__)
+            problems = (unbuilt(bundle, f"gate `{name}` raised {type(error).__name__}"),)
+        if problems:
+            return problems
+    return ()
+
+
+def refusal_of(bundle: Bundle, error: ModelRouterError) -> tuple[Problem, ...]:
+    """Return why no router can be built from a policy."""
+    if isinstance(error, PolicyError):
+        return error.problems
+    return (unbuilt(bundle, str(error), hint=error.hint),)
+
+
+def unbuilt(bundle: Bundle, message: str, *, hint: str | None = None) -> Problem:
+    """Return a problem of a policy as a whole."""
+    return Problem(code="MR702", file=bundle.path, message=message, hint=hint)

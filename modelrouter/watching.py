@@ -1,0 +1,164 @@
+"""Reads a policy as one set of files: what they look like at one moment, before and after."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelrouter.errors import Problem
+from modelrouter.folders import is_folder, yaml_files
+
+if TYPE_CHECKING:
+    from modelrouter.loader import Inspection
+    from modelrouter.world import Clock
+
+__all__ = ["Reading", "Sight", "look_at", "read_policy", "unsteady"]
+
+LOOKS = 5
+"""Times a set of files that keeps changing is looked at before it is left for later."""
+
+MAX_BYTES = 1_048_576
+"""More than this of one file is no policy; the loader refuses it."""
+FILES_AT_MOST = 400
+SWAPPED = "..data"
+"""The link that Kubernetes swaps when a mounted ConfigMap changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """The files of a policy at one moment.
+
+    Two sights that are equal saw the same bytes in the same files, under the same names, with
+    no write between them. Equal `content` alone says that the same bytes were there: a folder
+    of links that was swapped for an equal one has other files and the same content.
+
+    Attributes:
+        content: SHA-256 over names and bytes, in hexadecimal.
+        identities: Device, inode, size and times of change of each file and link.
+        written_at: When the newest of the files was written, in seconds since the epoch.
+    """
+
+    content: str
+    identities: tuple[tuple[int, ...], ...]
+    written_at: float = 0.0
+
+
+def look_at(path: Path, files: Iterable[Path]) -> Sight:
+    """Return what is there now. Never raises: what cannot be read is part of the sight.
+
+    Links are followed anew every time, so that a link that is swapped shows.
+
+    Args:
+        path: The policy folder or file.
+        files: What the loader read or looked for last time, also outside the folder.
+    """
+    folder = path if is_folder(path) else path.parent
+    try:
+        listed, word = yaml_files(folder), "listed"
+    except OSError as error:
+        listed, word = (), type(error).__name__
+    parts = [word, *(file.name for file in listed)]
+    # A link that was swapped and swapped back is another link.
+    identities = [link(path), link(folder / SWAPPED)]
+    newest = 0
+    for file in sorted({path, *files, *listed} - {folder})[:FILES_AT_MOST]:
+        content, identity = read(file)
+        parts += [str(file), hashlib.sha256(content).hexdigest()]
+        identities += [identity, link(file)]
+        newest = max(newest, *identity[-2:-1], 0)
+    # A name holds no NUL, and need not be UTF-8.
+    text = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return Sight(
+        content=hashlib.sha256(text).hexdigest(),
+        identities=tuple(identities),
+        written_at=newest / 1e9,
+    )
+
+
+def link(file: Path) -> tuple[int, ...]:
+    """Return the identity of a link itself, or nothing if there is no such name."""
+    try:
+        found = file.lstat()
+    except (OSError, ValueError):
+        return ()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def read(file: Path) -> tuple[bytes, tuple[int, ...]]:
+    """Return the bytes of a file with its identity, or the name of why there are none."""
+    try:
+        if not file.is_file():  # asked first: opening a pipe would wait for its writer
+            return b"no file", ()
+        with file.open("rb") as stream:
+            found = os.fstat(stream.fileno())
+            content = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        return type(error).__name__.encode(), ()
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    identity = (found.st_dev, found.st_ino, stat.S_IFMT(found.st_mode), found.st_size, *times)
+    return b"file" + content, identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A set of files that stood still while it was loaded.
+
+    Attributes:
+        found: What came of loading it.
+        sight: The files as they were.
+        files: What the loader read or looked for.
+        at: When the sight was taken, at the earliest.
+        at_s: The same in monotonic seconds.
+    """
+
+    found: Inspection
+    sight: Sight
+    files: tuple[Path, ...]
+    at: datetime.datetime
+    at_s: float
+
+
+def read_policy(
+    path: Path,
+    files: tuple[Path, ...],
+    clock: Clock,
+    *,
+    settle_s: float = 0.0,
+) -> Reading | None:
+    """Load the policy at `path` once its files stand still, or return None if they do not.
+
+    The files are looked at before and after: what was loaded is one set, not half of one and
+    half of the next.
+    """
+    from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
+
+    for _ in range(LOOKS):
+        first = look_at(path, files)
+        if settle_s:
+            time.sleep(settle_s)
+        at, at_s = clock.now(), clock.monotonic()
+        before = look_at(path, files)
+        if first != before:
+            continue
+        found = inspect(path, at=at.date())
+        files = found.files
+        if look_at(path, files) == before:
+            return Reading(found=found, sight=before, files=files, at=at, at_s=at_s)
+    return None
+
+
+def unsteady(path: Path) -> Problem:
+    """Return the problem of files that changed at every look."""
+    return Problem(
+        code="MR703",
+        file=str(path),
+        message="the files changed while they were read",
+        hint="replace them in one step: write beside and rename",
+    )
