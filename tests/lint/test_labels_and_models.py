@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
 
 from tests.lint.snippets import DAY, PERMIT, codes, findings
@@ -229,7 +227,7 @@ def test_facts_of_a_model_that_have_expired_are_unknown_to_the_linter_too() -> N
     ).replace("2026-11-22", '"2026-11-22"')
     # Nobody knows any more that it is self-hosted, so the permit does not cover it.
     assert codes(models=catalogue) == ["MR207 restricted"]
-    assert codes(models=catalogue, at=datetime.date(2026, 11, 22)) == []
+    assert codes(models=catalogue, at="2026-11-22") == []
 
 
 @pytest.mark.parametrize(
