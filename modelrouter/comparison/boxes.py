@@ -144,8 +144,10 @@ def unlabelled_calls(joint: Joint, bundle: Bundle) -> Region:
 def box_text(joint: Joint, box: int, bundle: Bundle) -> str:
     """Return a box as text; what it leaves open is not mentioned."""
     space, nobody = joint.space, unlabelled_box(joint, bundle)
+    if joint.stated:
+        return stated_text(space, box)
     text = described(space, box, unknowns=True)
-    if nobody is None or joint.stated or not space.possible(box & nobody):
+    if nobody is None or not space.possible(box & nobody):
         return text
     if space.possible(box & known_labels(space)):
         return text if text == "every request" else f"{text}; unlabelled too"
@@ -155,3 +157,13 @@ def box_text(joint: Joint, box: int, bundle: Bundle) -> str:
         return f"{text}; unlabelled among them"
     text = described(space, rest, unknowns=True)
     return "unlabelled" if text == "every request" else f"unlabelled; {text}"
+
+
+def stated_text(space: Space, box: int) -> str:
+    """Return a box of stated labels as text; whether there is a label comes first."""
+    label = space.table.by_name["label"]
+    text = described(space, box | label.mask, unknowns=True)
+    if label.bits(box) == label.mask >> label.offset:
+        return text
+    word = next(label.texts(box))
+    return word if text == "every request" else f"{word}; {text}"

@@ -168,6 +168,5 @@ def stated_at(point: Point, engine: Engine) -> AskedRequest | None:
             "needs": sorted(request.needs),
             "tokens": request.tokens,
             "facts": dict(request.facts),
-            "given": {"at": engine.at.isoformat()},
         }
     )
