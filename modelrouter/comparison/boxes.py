@@ -44,16 +44,18 @@ class Cover:
     more: int
 
 
-def cover(space: Space, region: Region, outside: Region = (), most: int = BOXES_SHOWN) -> Cover:
+def cover(
+    effort: Effort, region: Region, *, outside: Region = (), most: int = BOXES_SHOWN
+) -> Cover:
     """Return few boxes that together are a region; none can be wider.
 
     Args:
-        space: The space.
+        effort: Does the work.
         region: The region.
         outside: Calls that nobody asks about: a box may reach into them.
         most: Boxes to return.
     """
-    effort, within = Effort(space), (*region, *outside)
+    space, within = effort.space, (*region, *outside)
     sure = known_labels(space)
     left = tuple(box for box in region if space.possible(box))
     found: list[int] = []
@@ -65,7 +67,7 @@ def cover(space: Space, region: Region, outside: Region = (), most: int = BOXES_
         except TooHardError:  # as good as it gets: still exact, only more boxes than needed
             found += [box for box in left if box not in found]
             return Cover(boxes=tuple(found[:most]), more=max(0, len(found) - most))
-    kept = found if left else needed(space, found, outside)
+    kept = found if left else needed(effort, found, outside)
     return Cover(boxes=tuple(kept), more=len(left))
 
 
@@ -84,13 +86,13 @@ def widest(effort: Effort, box: int, region: Sequence[int]) -> int:
     return box
 
 
-def needed(space: Space, boxes: Sequence[int], outside: Region) -> Sequence[int]:
+def needed(effort: Effort, boxes: Sequence[int], outside: Region) -> Sequence[int]:
     """Return boxes without those that the others hold together."""
     kept = [*boxes]
     for box in sorted(boxes, key=int.bit_count):
         others = [other for other in kept if other != box]
         try:
-            if len(kept) > 1 and Effort(space).covers([*others, *outside], box):
+            if len(kept) > 1 and effort.covers([*others, *outside], box):
                 kept = others
         except TooHardError:
             return kept

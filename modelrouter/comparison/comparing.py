@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from modelrouter.comparison.boxes import BOXES_SHOWN, box_text, cover, unlabelled_calls
+from modelrouter.comparison.boxes import box_text, cover, unlabelled_calls
 from modelrouter.comparison.effort import Effort
 from modelrouter.comparison.guarded import Side, allowed, gained, side_of
 from modelrouter.comparison.joint import Joint, joint_space
@@ -43,13 +43,19 @@ class Pair:
 
     Attributes:
         joint: The space.
+        purse: Bounds the work of all questions together.
         old: The old policy.
         new: The new policy.
     """
 
     joint: Joint
+    purse: Effort
     old: Side
     new: Side
+
+    def effort(self) -> Effort:
+        """Return what does the work of one question."""
+        return Effort(self.joint.space, purse=self.purse)
 
 
 def pair_of(old: Bundle, new: Bundle, *, at: datetime.date) -> Pair:
@@ -59,7 +65,7 @@ def pair_of(old: Bundle, new: Bundle, *, at: datetime.date) -> Pair:
         side_of(Reading(joint=joint, bundle=bundle), compile_bundle(bundle, at))
         for bundle in (old, new)
     ]
-    return Pair(joint=joint, old=sides[0], new=sides[1])
+    return Pair(joint=joint, purse=Effort.together(joint.space), old=sides[0], new=sides[1])
 
 
 def compare(old: Bundle, new: Bundle, *, at: datetime.date) -> Comparison:
@@ -70,7 +76,7 @@ def compare(old: Bundle, new: Bundle, *, at: datetime.date) -> Comparison:
     pair = pair_of(old, new, at=at)
     kept: Steps | None = None
     with contextlib.suppress(TooHardError):  # fail closed: `not_comparable` below
-        kept = kept_by_runtime(Effort(pair.joint.space), pair.old, pair.new)
+        kept = kept_by_runtime(pair.effort(), pair.old, pair.new)
     return Comparison(
         at=at,
         stated_labels=pair.joint.stated,
@@ -102,8 +108,8 @@ def difference_of(pair: Pair, model: str, kept: Steps | None) -> Difference:
         less = less_asked(pair, model, opened, kept) if kept and presence == "both" else ()
     except TooHardError:
         return Difference(model=model, presence=presence, not_comparable=TOO_HARD)
-    allowing, sure = extents(pair.joint, opened, (pair.new, pair.old), model)
-    forbidding, also = extents(pair.joint, closed, (pair.old, pair.new), model)
+    allowing, sure = extents(pair, opened, (pair.new, pair.old), model)
+    forbidding, also = extents(pair, closed, (pair.old, pair.new), model)
     return Difference(
         model=model,
         presence=presence,
@@ -123,8 +129,7 @@ def regions_of(pair: Pair, model: str) -> tuple[Region, Region]:
         TooHardError: The question needs too many boxes.
     """
     old, new = pair.old.standing(model), pair.new.standing(model)
-    space = pair.joint.space
-    return gained(Effort(space), old, new), gained(Effort(space), new, old)
+    return gained(pair.effort(), old, new), gained(pair.effort(), new, old)
 
 
 def less_asked(pair: Pair, model: str, opened: Region, kept: Steps) -> tuple[Less, ...]:
@@ -132,13 +137,13 @@ def less_asked(pair: Pair, model: str, opened: Region, kept: Steps) -> tuple[Les
     standing = pair.new.standing(model)
     if standing is None:
         return ()
-    space, found = pair.joint.space, list[Less]()
-    for part in weaker_regions(Effort(space), pair.old, pair.new, model, kept):
-        effort = Effort(space)
+    found: list[Less] = []
+    for part in weaker_regions(pair.effort(), pair.old, pair.new, model, kept):
+        effort = pair.effort()
         region = effort.less(allowed(effort, standing, [part.region]), opened)
         if not region:
             continue
-        boxes = cover(space, region)
+        boxes = cover(pair.effort(), region)
         texts = tuple(box_text(pair.joint, box, pair.new.reading.bundle) for box in boxes.boxes)
         found.append(
             Less(about=part.about, old=part.old, new=part.new, texts=texts, more=boxes.more)
@@ -147,19 +152,19 @@ def less_asked(pair: Pair, model: str, opened: Region, kept: Steps) -> tuple[Les
 
 
 def extents(
-    joint: Joint, region: Region, sides: tuple[Side, Side], model: str
+    pair: Pair, region: Region, sides: tuple[Side, Side], model: str
 ) -> tuple[tuple[tuple[Extent, ...], int], bool]:
     """Return a region for people, and whether the engine bears it out.
 
     Args:
-        joint: The space.
+        pair: The policies.
         region: Calls that the first policy allows and the second does not.
         sides: The two policies.
         model: The model.
     """
     allowing, other = (side.engine for side in sides)
-    boxes = cover(joint.space, region, most=BOXES_SHOWN)
-    nobody = unlabelled_calls(joint, allowing.bundle)
+    joint, boxes = pair.joint, cover(pair.effort(), region)
+    nobody = unlabelled_calls(joint, allowing.bundle) if region else ()
     found: list[Extent] = []
     sure = True
     for box in boxes.boxes:

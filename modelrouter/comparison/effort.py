@@ -10,20 +10,36 @@ from modelrouter.proof.space import TooHardError
 if TYPE_CHECKING:
     from modelrouter.proof.space import Region, Space
 
-__all__ = ["STEPS_AT_MOST", "Effort"]
+__all__ = ["Effort"]
 
-STEPS_AT_MOST = 400_000
-"""Pairs of boxes that one question may look at: about a second."""
+STEPS_AT_MOST = 200_000
+"""Pairs of boxes that one question may look at: about half a second."""
+STEPS_AT_LEAST = 5_000
+"""Pairs of boxes that any question may look at, however much the others took."""
+STEPS_TOGETHER = 1_000_000
 
 
 class Effort:
-    """Does the arithmetic of one question, and gives up when it takes too long."""
+    """Does the arithmetic of one question, and gives up when it takes too long.
 
-    __slots__ = ("left", "space")
+    Questions that belong together share a purse: once it is empty, only easy ones are answered.
+    """
 
-    def __init__(self, space: Space, *, steps: int = STEPS_AT_MOST) -> None:
+    __slots__ = ("left", "purse", "space")
+
+    def __init__(self, space: Space, *, purse: Effort | None = None) -> None:
         self.space: Space = space
-        self.left: int = steps
+        self.purse: Effort | None = purse
+        self.left: int = STEPS_AT_MOST
+        if purse is not None:
+            self.left = min(STEPS_AT_MOST, max(STEPS_AT_LEAST, purse.left))
+
+    @classmethod
+    def together(cls, space: Space) -> Effort:
+        """Return the purse of many questions."""
+        found = cls(space)
+        found.left = STEPS_TOGETHER
+        return found
 
     def spend(self, steps: int) -> None:
         """Count work.
@@ -32,6 +48,8 @@ class Effort:
             TooHardError: There has been too much.
         """
         self.left -= steps
+        if self.purse is not None:
+            self.purse.left -= steps
         if self.left < 0:
             raise TooHardError
 
