@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelrouter.errors import (
         BudgetBusy,
         BudgetExceeded,
+        BundleRefused,
         CallError,
         CallFailed,
         CallInvalid,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BudgetBusy",
     "BudgetExceeded",
+    "BundleRefused",
     "CallError",
     "CallFailed",
     "CallInvalid",
@@ -66,6 +68,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "errors": (
         "BudgetBusy",
         "BudgetExceeded",
+        "BundleRefused",
         "CallError",
         "CallFailed",
         "CallUnauthorised",

@@ -134,6 +134,7 @@ class Call:
             usage=usage,
             cost_pico=self.cost_pico,
             seconds=self.world.clock.monotonic() - self.started,
+            shadow=self.world.shadow.beside(self.request, self.snapshot, self.decision),
         )
 
     def finish(
@@ -157,6 +158,7 @@ class Call:
                 attempts=self.plan.sends,
                 cost_pico=self.cost_pico,
                 model=model,
+                shadow=receipt.shadow,
             )
         if self.world.receive is not None:
             self.world.receive(receipt)

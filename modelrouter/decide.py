@@ -1,7 +1,8 @@
 """The decision: a pure function of a request and a snapshot.
 
 In order: required facts, the guard (what is forbidden), capabilities, budgets, floors,
-obligations; then the objective ranks what is left. Nothing after the guard adds a model.
+obligations; then the objective ranks what is left, and its rollout moves one model to the front
+or to the end. Nothing after the guard adds a model.
 An empty set at any stage is a denial that names the stage and the clauses.
 """
 
@@ -17,6 +18,7 @@ from modelrouter.engine.costs import TaskQuality
 from modelrouter.engine.guard import Guarded, guard
 from modelrouter.engine.obliging import combine, matching_obligations, unfulfilled
 from modelrouter.engine.request_matching import Subject
+from modelrouter.engine.rolling import reordered
 from modelrouter.engine.sizing import Sizes, sizes_of
 from modelrouter.engine.spending import meter
 from modelrouter.engine.subject import Asked, read_request
@@ -79,7 +81,8 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
     stage, entered = emptied_at(guarded, (chats, eligible, able, funded, standing, left))
     objective, goals = choose_objective(subject, engine)
     quality = engine.table.quality[subject.task]
-    order = rank(left, goals, sizes, quality.values, engine)
+    ranked = rank(left, goals, sizes, quality.values, engine)
+    order, side = reordered(ranked, engine.rollouts.get(objective or ""), subject)
     return Decision(
         outcome="route" if left else "deny",
         candidates=candidates_of(order, sizes, quality, obliged, engine),
@@ -87,7 +90,7 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
         models=engine.ids,
         label=asked.label,
         task=subject.task,
-        warnings=(*metered.warnings, *floored.warnings),
+        warnings=(*metered.warnings, *floored.warnings, *retirement(order, engine)),
         deny_stage=stage,
         rules=rules_of_denial(stage, removals, entered)
         if stage
@@ -97,6 +100,7 @@ def decide(request: Request, snapshot: Snapshot) -> Decision:
         runtime=choose_runtime(subject, engine),
         degraded=metered.degraded,
         advisory=advice(subject, engine),
+        rollout=side,
         policy=engine.bundle.name,
         policy_digest=engine.bundle.digest,
     )
@@ -203,6 +207,13 @@ def advice(subject: Subject, engine: Engine) -> tuple[str, ...]:
     return tuple(name for name, when in engine.advisory if when is None or when(subject))
 
 
+def retirement(order: Sequence[int], engine: Engine) -> Sequence[str]:
+    """Return the warning that the chosen model retires soon, if it does."""
+    if not order or order[0] not in engine.retiring:
+        return ()
+    return (engine.retiring[order[0]],)
+
+
 def missing_fact(asked: Asked, name: str, engine: Engine) -> Decision:
     """Return the denial of a call that lacks a required fact; nothing else is looked at."""
     stage = f"missing_fact:{name}"
@@ -226,6 +237,7 @@ def missing_fact(asked: Asked, name: str, engine: Engine) -> Decision:
         runtime=None,
         degraded=(),
         advisory=(),
+        rollout=None,
         policy=engine.bundle.name,
         policy_digest=engine.bundle.digest,
     )

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from modelrouter.labels import Label
+from modelrouter.rollouts import RolloutSide
 from modelrouter.values import Json, usd
 
 __all__ = [
@@ -185,7 +186,7 @@ class Decision:
         models: Ids of the whole catalogue, in its order.
         label: The closed label the decision was taken on.
         task: The task the decision was taken for.
-        warnings: Budgets near their limit and floors that a budget lowered.
+        warnings: Budgets near their limit, lowered floors, and the retirement of the best model.
         deny_stage: The stage that emptied the set, or None.
         rules: Ids of the clauses that shaped a route, or that emptied the set of a denial.
         unclassified: On `unclassified` denials: what is unknown and why.
@@ -193,6 +194,7 @@ class Decision:
         runtime: Place of the runtime section that governs the call, or None for the defaults.
         degraded: Ids of the budgets that restricted the call.
         advisory: Ids of the advisory rules that would have applied.
+        rollout: Which side of the objective's rollout the call is on, or None without one.
         policy: Name of the policy.
         policy_digest: SHA-256 of the bundle, in hexadecimal.
     """
@@ -211,6 +213,7 @@ class Decision:
     runtime: int | None
     degraded: tuple[str, ...]
     advisory: tuple[str, ...]
+    rollout: RolloutSide | None
     policy: str
     policy_digest: str
 
@@ -264,6 +267,7 @@ class Decision:
             "label": str(self.label),
             "task": self.task,
             "objective": self.objective,
+            **({} if self.rollout is None else {"rollout": self.rollout.as_json()}),
             "policy_digest": self.policy_digest,
         }
 
@@ -277,6 +281,7 @@ class Decision:
         for number, part in enumerate(self.candidates, start=1):
             lines.append(f"  {number}. {part}")
         lines += [f"  unclassified: {text}" for text in self.unclassified]
+        lines += [f"rollout {self.rollout}"] if self.rollout else []
         if self.excluded:
             lines.append("not candidates:")
         for excluded in self.excluded:

@@ -6,6 +6,7 @@
     ├── PolicyError            the files: all problems at once, each with file:line:column
     ├── CallError              the arguments of one call, before anything was decided
     ├── ConfigurationError     the router's own set-up: credentials, endpoints, handlers
+    ├── BundleRefused          a signed bundle that cannot be trusted; nothing of it is used
     ├── PolicyDenied           the policy allows no model; carries the decision
     ├── BudgetExceeded         a model is allowed, the money is not there; terminal
     ├── BudgetBusy             the money is held by calls in flight; may pass later
@@ -32,6 +33,7 @@ __all__ = [
     "Attempted",
     "BudgetBusy",
     "BudgetExceeded",
+    "BundleRefused",
     "CallError",
     "CallFailed",
     "CallInvalid",
@@ -163,6 +165,10 @@ class CallError(ModelRouterError):
 
 class ConfigurationError(ModelRouterError):
     """The router cannot be built or used as it is set up."""
+
+
+class BundleRefused(ModelRouterError):
+    """A signed bundle cannot be trusted, or a policy is not fit to be signed."""
 
 
 class PolicyDenied(ModelRouterError):

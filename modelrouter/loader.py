@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from modelrouter.errors import PolicyError, Problem
@@ -30,6 +31,7 @@ from modelrouter.policy.suite import PolicyTest, Properties
 from modelrouter.policy.suite_checks import check_properties, check_tests
 from modelrouter.policy.vocabulary import Vocabulary, vocabulary_of
 from modelrouter.proof.invariants import unproved
+from modelrouter.shadow_files import shadow_of
 from modelrouter.yamlsource import Source, read_file, read_text
 
 __all__ = ["Inspection", "inspect", "load", "load_text"]
@@ -89,9 +91,17 @@ def load_text(text: str, *, file: str = "policy.yaml", at: datetime.date | None 
     return bundle
 
 
-def inspect(path: str | Path, *, at: datetime.date | None = None) -> Inspection:
-    """Return the policy at `path`, or why it does not load, with every problem found."""
-    reading = Reading(shown=str(path), at=at or today())
+def inspect(
+    path: str | Path, *, at: datetime.date | None = None, shadows: bool = True
+) -> Inspection:
+    """Return the policy at `path`, or why it does not load, with every problem found.
+
+    Args:
+        path: A policy file, or a folder with one.
+        at: The day for which the policy's invariants are proved; today in UTC by default.
+        shadows: Whether the policy under its `shadow` is read too.
+    """
+    reading = Reading(shown=str(path), at=at or today(), shadows=shadows)
     main = reading.find_policy(Path(path))
     bundle = None if main is None else reading.bundle(main[0], folder=main[1].parent)
     if main is not None:
@@ -111,10 +121,12 @@ class Reading:
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
         at: The day for which invariants are proved.
+        shadows: Whether a shadow policy is read too.
     """
 
     shown: str
     at: datetime.date
+    shadows: bool = True
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
 
@@ -190,6 +202,9 @@ class Reading:
         words = vocabulary_of(policy, models, sets)
         self.check(policy, source, found, words)
         tests, properties = self.suites(source, folder, words)
+        name = policy.shadow if self.shadows else None
+        load_shadow = partial(inspect, at=self.at, shadows=False)
+        shadow = shadow_of(name, source, folder, self.findings, load_shadow)
         if self.findings.failed:
             return None
         bundle = Bundle(
@@ -204,6 +219,7 @@ class Reading:
             places=places_of(policy, source),
             problems=self.findings.ordered(),
             digest=digest_of(policy, catalogs, tests, properties),
+            shadow=shadow,
         )
         for place, message, hint in unproved(bundle, self.at):
             self.findings.add(source, ("invariants", place, "id"), "MR140", message, hint=hint)

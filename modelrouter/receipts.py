@@ -14,6 +14,7 @@ from typing import Literal
 
 from modelrouter.decision import Decision
 from modelrouter.errors import Attempted
+from modelrouter.shadowing import ShadowDifference
 from modelrouter.values import Json, Request, Usage, usd
 
 __all__ = ["Receipt", "content_hash", "new_call_id"]
@@ -46,6 +47,7 @@ class Receipt:
         usage: Tokens, or None.
         cost_pico: What the call cost, in pico-dollars; None without a price.
         seconds: How long it took.
+        shadow: What the shadow policy would have done otherwise, or None.
     """
 
     call: str
@@ -68,6 +70,7 @@ class Receipt:
     usage: Usage | None
     cost_pico: int | None
     seconds: float
+    shadow: ShadowDifference | None = None
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -107,6 +110,7 @@ class Receipt:
             "usage": None if self.usage is None else asdict(self.usage),
             "cost_usd": None if self.cost_usd is None else float(self.cost_usd),
             "seconds": self.seconds,
+            "shadow": None if self.shadow is None else self.shadow.as_json(),
         }
 
 

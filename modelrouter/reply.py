@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from modelrouter.decision import Decision
 from modelrouter.labels import Label
 from modelrouter.receipts import Receipt
+from modelrouter.shadowing import ShadowDifference
 from modelrouter.values import Json, Usage
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class Reply:
             """Point to the OpenAI-shaped object, where users of other SDKs look for names."""
             message = f"`Reply` has no `{name}`; the OpenAI-shaped answer is `reply.response`"
             raise AttributeError(message, name=name, obj=self)
+
+    @property
+    def shadow(self) -> ShadowDifference | None:
+        """What the shadow policy would have done otherwise, or None."""
+        return self.receipt.shadow
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import functools
 import logging
 import os
 import secrets
@@ -30,6 +29,7 @@ from modelrouter.pace import AsyncPace, BlockingPace, step
 from modelrouter.ports import Provider
 from modelrouter.receipts import Receipt, new_call_id
 from modelrouter.reply import Reply
+from modelrouter.shadowing import Shadow
 from modelrouter.streams import AsyncStream, Stream, stop_abandoned
 from modelrouter.values import FactValue
 from modelrouter.wiring import Credentials, check_arguments, key_reader, targets_of
@@ -41,21 +41,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from modelrouter.policy.bundle import Bundle
+    from modelrouter.signing import BundleOptions
 
 __all__ = ["Router"]
-
-
-@functools.cache
-def default_provider() -> Provider:
-    """Return the provider that reaches every vendor; routers share its connections.
-
-    It keeps nothing of a call. One of its own for each router would leave connections to
-    the garbage collector whenever a router is dropped.
-    """
-    from modelrouter.litellm_provider import LiteLLMProvider  # noqa: PLC0415 - only to send
-
-    return LiteLLMProvider()
-
 
 LOG = logging.getLogger("modelrouter")
 DAYS_KEPT = 4
@@ -81,6 +69,7 @@ class Router:
         approve: Called where the policy asks for approval; returns whether it is given.
         receipts: Takes the receipt of every call, denied and failed ones included.
         receipt_key: Key of the content hash in receipts; random by default.
+        shadow: A policy decided beside every call, in place of the one the policy names.
         tracer_provider: OpenTelemetry tracer provider; the global one by default.
         clock: The time; for tests.
 
@@ -102,6 +91,7 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -111,9 +101,12 @@ class Router:
         self._engines: dict[datetime.date, Engine] = {}
         self._clock: Clock = clock or Clock()
         self._receive: Callable[[Receipt], None] | None = receipts
-        carrier = provider if provider is not None else default_provider()
+        if provider is None:
+            from modelrouter.litellm_provider import default_provider  # noqa: PLC0415 - only here
+
+            provider = default_provider()
         shared = World(
-            provider=carrier,
+            provider=provider,
             pace=AsyncPace(),
             ledger=budgets
             if budgets is not None
@@ -126,7 +119,7 @@ class Router:
                 endpoints=endpoints or {},
                 trusted_hosts=trusted_hosts,
                 has_credentials=credentials is not None,
-                provider=carrier,
+                provider=provider,
             )
             if sends
             else {},
@@ -138,6 +131,7 @@ class Router:
             warm=threading.Event(),
             clock=self._clock,
             secret=receipt_key or secrets.token_bytes(32),
+            shadow=Shadow(shadow),
         )
         self._async: World = shared
         self._sync: World = shared.paced(BlockingPace())
@@ -157,6 +151,7 @@ class Router:
         approve: Callable[[Approval], bool | Awaitable[bool]] | None = None,
         receipts: Callable[[Receipt], None] | None = None,
         receipt_key: bytes | None = None,
+        shadow: Bundle | None = None,
         tracer_provider: TracerProvider | None = None,
         clock: Clock | None = None,
     ) -> Router:
@@ -182,9 +177,18 @@ class Router:
             approve=approve,
             receipts=receipts,
             receipt_key=receipt_key,
+            shadow=shadow,
             tracer_provider=tracer_provider,
             clock=clock,
         )
+
+    @classmethod
+    def from_bundle(cls, path: str | os.PathLike[str], **options: Unpack[BundleOptions]) -> Router:
+        """Return a router for the signed bundle at `path`; see `BundleOptions`."""
+        from modelrouter.signing import admission  # noqa: PLC0415 - as in `from_policy`
+
+        with admission(path, **options) as (bundle, rest):
+            return cls(bundle, **rest)
 
     @property
     def policy_digest(self) -> str:
@@ -213,10 +217,7 @@ class Router:
         return await self._complete(self._async, self._prepare(messages, call))
 
     def stream(self, messages: Messages, **call: Unpack[CallArguments]) -> Stream:
-        """Decide now, and return the answer piece by piece; see `completion`.
-
-        Nothing is sent before the first piece is asked for.
-        """
+        """Decide now, and return the answer piece by piece, sent for when the first is wanted."""
         return Stream(step(self._begin(self._sync, self._prepare(messages, call))))
 
     def astream(self, messages: Messages, **call: Unpack[CallArguments]) -> AsyncStream:

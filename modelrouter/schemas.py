@@ -19,7 +19,7 @@ from modelrouter.policy.suite import PolicyTest, Properties
 if TYPE_CHECKING:
     from modelrouter.policy.shapes import Shape
 
-__all__ = ["DOCUMENTS", "file_name", "schema_of", "schema_text"]
+__all__ = ["DOCUMENTS", "TITLES", "file_name", "schema_of", "schema_text"]
 
 DOCUMENTS: Mapping[str, type[Shape]] = {
     "policy": Policy,

@@ -12,6 +12,7 @@ OpenTelemetry API is needed; without an SDK in the application nothing is record
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -26,10 +27,12 @@ from modelrouter.decision import Decision
 from modelrouter.values import Usage, usd
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter
     from opentelemetry.util.types import AttributeValue
 
     from modelrouter.errors import ErrorKind
     from modelrouter.ports import Send
+    from modelrouter.shadowing import ShadowDifference
 
 __all__ = [
     "attached",
@@ -55,6 +58,7 @@ Source: OpenTelemetry semantic conventions for generative AI, 2026."""
 
 FINISH_REASONS = frozenset({"stop", "length", "tool_calls", "function_call", "content_filter"})
 LONGEST_NAME = 100
+SHADOW, KIND = "modelrouter.shadow.policy", "modelrouter.shadow.kind"
 
 
 def route_attributes(decision: Decision) -> dict[str, AttributeValue]:
@@ -79,6 +83,12 @@ def route_attributes(decision: Decision) -> dict[str, AttributeValue]:
     }
     if decision.deny_stage is not None:
         found["modelrouter.decision.deny_stage"] = decision.deny_stage
+    if decision.advisory:
+        found["modelrouter.decision.advisory"] = list(decision.advisory)
+    if decision.rollout is not None:
+        found["modelrouter.rollout.objective"] = decision.rollout.objective
+        found["modelrouter.rollout.model"] = decision.rollout.model
+        found["modelrouter.rollout.inside"] = decision.rollout.inside
     if decision.objective is not None:
         found["modelrouter.decision.objective"] = decision.objective
     return found
@@ -194,8 +204,12 @@ def end_route(
     attempts: int,
     cost_pico: int | None,
     model: str | None,
+    shadow: ShadowDifference | None = None,
 ) -> None:
     """End the span of a call."""
+    if shadow is not None:
+        shadow_counter().add(1, {SHADOW: shadow.policy, KIND: shadow.kind})
+        span.set_attributes(shadow_attributes(shadow))
     if span.is_recording():
         span.set_attribute("modelrouter.cache.outcome", cache)
         span.set_attribute("modelrouter.route.attempts", attempts)
@@ -207,6 +221,33 @@ def end_route(
             span.set_attribute("error.type", error)
             span.set_status(Status(StatusCode.ERROR))
     span.end()
+
+
+def shadow_attributes(shadow: ShadowDifference) -> dict[str, AttributeValue]:
+    """Return what a shadow policy would have done otherwise."""
+    found: dict[str, AttributeValue | None] = {
+        SHADOW: shadow.policy,
+        "modelrouter.shadow.digest": shadow.policy_digest,
+        KIND: shadow.kind,
+        "modelrouter.shadow.outcome": shadow.outcome,
+        "modelrouter.shadow.model": shadow.model,
+        "modelrouter.shadow.deny_stage": shadow.deny_stage,
+        "modelrouter.shadow.rules": list(shadow.rules),
+        "modelrouter.shadow.error": shadow.error,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@functools.cache
+def shadow_counter() -> Counter:
+    """Return the counter of differences; a second one of its name would warn."""
+    from opentelemetry import metrics  # noqa: PLC0415 - only where there is something to count
+
+    return metrics.get_meter("modelrouter").create_counter(
+        "modelrouter.shadow.differences",
+        unit="{call}",
+        description="Calls that the shadow policy would have decided otherwise",
+    )
 
 
 def link_to(span: Span, *, trace_id: int, span_id: int) -> None:

@@ -15,6 +15,7 @@ from modelrouter.decision import Decision
 from modelrouter.pace import Pace
 from modelrouter.ports import Key, Provider
 from modelrouter.receipts import Receipt
+from modelrouter.shadowing import Shadow
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -89,6 +90,7 @@ class World:
         unfulfillable: Obligations nobody can carry out here.
         warm: Set once the provider has loaded.
         secret: Key of content hashes.
+        shadow: Decides every call by a second policy, where there is one.
     """
 
     provider: Provider
@@ -106,6 +108,7 @@ class World:
     warm: threading.Event
     clock: Clock = field(default_factory=Clock)
     secret: bytes = field(repr=False, default=b"")
+    shadow: Shadow = field(default_factory=Shadow)
 
     def paced(self, pace: Pace) -> World:
         """Return the same ports for the other API."""

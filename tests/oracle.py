@@ -11,6 +11,7 @@ Two things a comparison has to know: the reasons of an excluded model are distin
 from __future__ import annotations
 
 import datetime
+import hashlib
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -339,9 +340,10 @@ def route(
 ) -> Json:
     """Rank what is left and say which rules had a part in it."""
     order: list[Json] = [{"minimise": "cost"}]
+    governing: Json = {}
     for objective in reversed(policy.get("objectives") or []):
         if case.when(objective) == YES:
-            order = objective["order"]
+            order, governing = objective["order"], objective
     obliged = {m["id"]: obligations(case, rules, m) for m in left}
     used = {
         rule for found in reasons.values() for stage, rule in found if stage == "guard" and rule
@@ -353,6 +355,16 @@ def route(
         if rule["effect"] == "permit" and case.needs_permit() and not case.expired(rule):
             used |= {rule["id"]} if case.when(rule) == YES else set()
     ranked = rank(case, sorted(left, key=lambda m: str(m["id"])), order)
+    rolled: Json | None = None
+    canary = (governing.get("rollout") or {}).get("model")
+    if canary in [m["id"] for m in ranked]:
+        inside = in_share(case, governing)
+        rolled = {"objective": governing["id"], "model": canary, "inside": inside}
+        # False sorts before True, and sorting is stable.
+        ranked.sort(key=lambda m: (m["id"] != canary) if inside else (m["id"] == canary))
+    last = ranked[0].get("retires")
+    if last is not None and (day(last) - case.at).days <= 30:
+        warnings = [*warnings, f"{ranked[0]['id']}:retires {last}"]
     return {
         "decision": "route",
         "model": ranked[0]["id"],
@@ -369,7 +381,29 @@ def route(
         "warnings": warnings,
         "deny_stage": None,
         "rules": sorted(used),
+        "rollout": rolled,
     }
+
+
+def in_share(case: Case, objective: Json) -> bool:
+    """Say whether the key of this call lies in the share of the objective's rollout."""
+    rollout = objective["rollout"]
+    written = [("s", objective["id"].encode()), ("s", rollout["model"].encode())]
+    for name in listed(rollout["key"]):
+        value = case.facts[name]
+        if value is ABSENT:
+            return False
+        if value is True or value is False:
+            written.append(("b", str(value).lower().encode()))
+        elif isinstance(value, int):
+            sign = "-" if value < 0 else ""
+            written.append(("i", (sign + f"{abs(value):x}").encode()))
+        else:
+            written.append(("s", value.encode()))
+    digest = hashlib.sha256()
+    for tag, text in written:
+        digest.update(tag.encode() + bytes.fromhex(f"{len(text):016x}") + text)
+    return Fraction(int(digest.hexdigest(), 16), 2**256) < number(rollout["share"])
 
 
 def excluded(reasons: Json) -> list[Json]:

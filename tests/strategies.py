@@ -24,6 +24,7 @@ T = TypeVar("T")
 IDS = ("a/one", "a/two", "b/three", "b/four", "c/five")
 DATES = ("2026-11-22", "2026-11-23", "2026-11-24")
 LATER = (*DATES, "2026-11-22", "2027-03-01", "2027-03-01")
+LAST_DAYS = (*DATES, *("2026-12-21", "2026-12-22", "2026-12-23", "2026-12-24") * 2, LATER[-1])
 QUALITIES = (0.72, 0.75, 0.78, 0.8, 0.82, 0.85, 0.9)
 RATES = ("input", "output", "cache_write", "reasoning", "request")
 LATENCIES = (200, 400, 500, 600, 900)
@@ -257,6 +258,7 @@ ODDITIES = (
     "embed",
     "chat",
     "retires",
+    "retires",
     "expires",
     "no data",
     "no price",
@@ -292,7 +294,9 @@ def _model(dice: Dice, name: str, tasks: Sequence[str], *, first: bool) -> Json:
     model["quality"] = _quality(dice, tasks)
     if oddity in ("embed", "chat") and not first:
         model["role"] = oddity
-    elif oddity in ("retires", "expires"):
+    elif oddity == "retires":
+        model[oddity] = dice.pick(LAST_DAYS)
+    elif oddity == "expires":
         model[oddity] = dice.pick(LATER)
     elif oddity.startswith("no "):
         model.pop(oddity.removeprefix("no "), None)
@@ -645,6 +649,8 @@ def _objectives(world: World) -> list[Json]:
             if tolerance := dice.pick((None, *tolerances)):
                 order[-1]["within"] = tolerance
         objectives.append({"id": f"objective-{number}", "order": order})
+    for objective in objectives:
+        _roll_out(world, objective)
     for objective in objectives[:-1] if not dice.chance(8) else objectives:
         spent = dice.pick((*[None] * 6, 0.5, 0.8, 1))
         if world.budget_ids and spent:
@@ -653,6 +659,15 @@ def _objectives(world: World) -> list[Json]:
         else:
             objective["when"] = _when(world)
     return objectives
+
+
+def _roll_out(world: World, objective: Json) -> None:
+    dice = world.dice
+    chats = [m["id"] for m in world.catalogue if m.get("role", "chat") == "chat"]
+    rolled, model, share = dice.picks(_odds(40), chats, (0.5, 0.5, 0.5, 0.25, 0.75, 0.1, 0, 1))
+    if rolled and world.facts:
+        key = dice.short(dice.some(list(world.facts), most=3))
+        objective["rollout"] = {"model": model, "share": share, "key": key}
 
 
 # -- request and case ---------------------------------------------------------
@@ -715,7 +730,12 @@ def cases(draw: st.DrawFn) -> Case:
     The request carries everything it depends on but the date, which `given.at` states
     in about a third of the cases; the dates in the documents lie around 2026-11-23.
     """
-    dice = Dice(draw)
+    _, case = draw_case(Dice(draw))
+    return case
+
+
+def draw_case(dice: Dice) -> tuple[World, Case]:
+    """Draw a case, and return the names its clauses use beside it."""
     world = World(dice)
     request = _request(world)
     world.declared = request.get("categories", [])
@@ -747,7 +767,7 @@ def cases(draw: st.DrawFn) -> Case:
         "objectives": _objectives(world) if ordered else [],
     }
     policy |= {key: section for key, section in sections.items() if section}
-    return policy, world.catalogue, request
+    return world, (policy, world.catalogue, request)
 
 
 class _Dumper(yaml.SafeDumper):

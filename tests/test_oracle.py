@@ -278,6 +278,32 @@ def test_the_strictest_obligation_wins_and_lists_are_united() -> None:
     assert decision["rules"] == ["o0", "o1", "o3"]
 
 
+def test_a_rollout_moves_one_model_to_the_front_or_to_the_end() -> None:
+    """The side depends on the type of a key, and without the whole key it is outside."""
+    catalogue = [entry("a"), entry("b"), entry("c")]
+    rollout: Json = {"model": "b", "share": 1, "key": ["who"]}
+    policy: Json = {
+        "facts": {"who": {"type": "string", "source": "host"}},
+        "objectives": [{"id": "o", "order": [{"minimise": "cost"}], "rollout": rollout}],
+    }
+    inside = decided(policy, catalogue, facts={"who": "x"})
+    assert names(inside) == ["b", "a", "c"]
+    assert inside["rollout"] == {"objective": "o", "model": "b", "inside": True}
+    assert names(decided(policy, catalogue)) == ["a", "c", "b"]
+    rollout["share"] = 0
+    outside = decided(policy, catalogue, facts={"who": "x"})
+    assert (names(outside), outside["rollout"]["inside"]) == (["a", "c", "b"], False)
+    down = decided(policy, catalogue, facts={"who": "x"}, given={"health": {"b": "down"}})
+    assert (names(down), down["rollout"]) == (["a", "c"], None)
+
+
+def test_the_chosen_model_warns_for_thirty_days_before_it_retires() -> None:
+    """From 2026-11-23 the thirtieth day is 2026-12-23."""
+    assert decided({}, [entry("a", retires="2026-12-23")])["warnings"] == ["a:retires 2026-12-23"]
+    assert decided({}, [entry("a", retires="2026-12-24")])["warnings"] == []
+    assert decided({}, [entry("a"), entry("b", retires="2026-12-01")])["warnings"] == []
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -366,6 +392,9 @@ def test_generated_cases_reach_every_stage_and_meet_their_limits_exactly() -> No
         counts["lowered"] += any("lowered" in warning for warning in decision["warnings"])
         counts["degraded"] += any("degraded" in warning for warning in decision["warnings"])
         counts["warned"] += any(warning.endswith("%") for warning in decision["warnings"])
+        counts["retiring"] += any(":retires" in warning for warning in decision["warnings"])
+        if rollout := decision.get("rollout"):
+            counts["inside" if rollout["inside"] else "outside"] += 1
         counts.update(boundaries(case, decision))
     shares = {name: count / len(cases) for name, count in counts.items()}
     assert shares["route"] >= ROUTED
@@ -373,7 +402,7 @@ def test_generated_cases_reach_every_stage_and_meet_their_limits_exactly() -> No
     assert shares["deny"] >= DENIED
     for name in (*STAGES, *LIMITS):
         assert shares[name] >= 0.01, name
-    for name in ("lowered", "degraded", "warned"):
+    for name in ("lowered", "degraded", "warned", "retiring", "inside", "outside"):
         assert shares[name] >= 0.005, name
 
 

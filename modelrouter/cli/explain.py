@@ -30,9 +30,9 @@ from modelrouter.cli.common import (
 )
 from modelrouter.cli.decide import waiting_note
 from modelrouter.cli.requests import BadRequest, Desk, numbered_lines, parse_json, validated
-from modelrouter.decision import Decision
 from modelrouter.policy.document import Fact
 from modelrouter.policy.shapes import is_list, is_mapping
+from modelrouter.policy.suite import AskedRequest
 
 __all__ = ["add_arguments", "run"]
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.request is None and not flags:
             return explain_lines(desk, as_json=arguments.json)
         stated = {} if arguments.request is None else parse_json(arguments.request)
-        show(desk.decide(validated(joined(stated, flags))), as_json=arguments.json)
+        show(desk, validated(joined(stated, flags)), as_json=arguments.json)
     except BadRequest as error:
         complain(error)
         return USAGE
@@ -92,24 +92,27 @@ def explain_lines(desk: Desk, *, as_json: bool) -> int:
     waiting_note()
     for number, line in numbered_lines(sys.stdout.flush):
         try:
-            decision = desk.decide(validated(parse_json(line)))
+            asked = validated(parse_json(line))
+            show(desk, asked, as_json=as_json, apart=not first and not as_json)
+            first = False
         except BadRequest as error:
             complain(error, where=f"line {number}: ")
             code = USAGE
-            continue
-        if not first and not as_json:
-            out("")
-        first = False
-        show(decision, as_json=as_json)
     return code
 
 
-def show(decision: Decision, *, as_json: bool) -> None:
-    """Print one decision."""
+def show(desk: Desk, asked: AskedRequest, *, as_json: bool, apart: bool = False) -> None:
+    """Print the decision on a request, `apart` from what was printed before."""
+    decision = desk.decide(asked)
     if as_json:
         out_json(decision.as_json())
-    else:
-        out(decision.explain())
+        return
+    if apart:
+        out("")
+    out(decision.explain())
+    difference = desk.beside(asked, decision)
+    if difference is not None:
+        out(str(difference))
 
 
 def complain(error: BadRequest, *, where: str = "") -> None:

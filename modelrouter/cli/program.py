@@ -33,12 +33,14 @@ class Command:
         summary: What it does, in one line.
         module: Where `add_arguments(parser)` and `run(arguments) -> int` stand; its docstring
             is the description that `--help` prints.
+        verbs: Whether the first argument is a verb with arguments of its own.
     """
 
     name: str
     group: str
     summary: str
     module: str
+    verbs: bool = False
 
 
 EVERYONE = "for everyone"
@@ -74,6 +76,13 @@ COMMANDS = (
         group=OWNERS,
         summary="say which models may serve a call, and why no others",
         module="modelrouter.cli.explain",
+    ),
+    Command(
+        name="bundle",
+        group=OWNERS,
+        summary="sign a policy as one file, and verify it",
+        module="modelrouter.cli.bundle",
+        verbs=True,
     ),
     Command(
         name="decide",
@@ -153,7 +162,9 @@ def run(command: Command, argv: Sequence[str]) -> int:
     )
     module.add_arguments(parser)
     try:
-        arguments = parser.parse_intermixed_args(argv)  # `explain P --json REQUEST`
+        # Intermixed for `explain P --json REQUEST`; argparse knows no verbs there.
+        parse = parser.parse_args if command.verbs else parser.parse_intermixed_args
+        arguments = parse(argv)
     except SystemExit as end:  # after --help, or a wrong argument
         return end.code if isinstance(end.code, int) else USAGE
     return int(module.run(arguments))

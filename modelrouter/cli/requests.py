@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from modelrouter.asking import day_of, request_from, snapshot_from, unknown_given
-from modelrouter.decide import decide
+from modelrouter.decide import Snapshot, decide
 from modelrouter.decision import Decision
 from modelrouter.engine.clauses import Engine
 from modelrouter.engine.compiled import compile_bundle
@@ -23,6 +23,8 @@ from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.findings import did_you_mean, shape_problems, shortened
 from modelrouter.policy.shapes import is_mapping
 from modelrouter.policy.suite import AskedRequest
+from modelrouter.shadowing import Shadow, ShadowDifference
+from modelrouter.values import Request
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -48,11 +50,13 @@ class Desk:
         bundle: The policy.
         today: The day of requests that state none.
         engines: The policy by day; the oldest goes when there are many.
+        shadow: Decides the same calls by the policy's shadow, if it names one.
     """
 
     bundle: Bundle
     today: datetime.date
     engines: dict[datetime.date, Engine] = field(default_factory=dict[datetime.date, Engine])
+    shadow: Shadow = field(default_factory=Shadow)
 
     def decide(self, asked: AskedRequest) -> Decision:
         """Return the decision on a request.
@@ -60,15 +64,27 @@ class Desk:
         Raises:
             BadRequest: It names something that the policy does not declare.
         """
+        try:
+            return decide(*self.read(asked))
+        except CallError as error:
+            raise BadRequest(str(error), hint=error.hint) from None
+
+    def beside(self, asked: AskedRequest, decision: Decision) -> ShadowDifference | None:
+        """Return what the policy's shadow would do otherwise with a decided request, or None."""
+        return self.shadow.beside(*self.read(asked), decision)
+
+    def read(self, asked: AskedRequest) -> tuple[Request, Snapshot]:
+        """Return what a decision on a request looks at.
+
+        Raises:
+            BadRequest: `given` names something that the policy does not declare.
+        """
         engine = self.engine(day_of(asked.given, self.today))
         for name, noun in unknown_given(asked.given, engine).items():
             words = self.bundle.words
             hint = did_you_mean(name, words.budgets if noun == "budget" else words.models)
             raise BadRequest(f"`given`: unknown {noun} `{name}`", hint=hint)
-        try:
-            return decide(request_from(asked, engine), snapshot_from(asked.given, engine))
-        except CallError as error:
-            raise BadRequest(str(error), hint=error.hint) from None
+        return request_from(asked, engine), snapshot_from(asked.given, engine)
 
     def engine(self, day: datetime.date) -> Engine:
         """Return the policy compiled for a day."""

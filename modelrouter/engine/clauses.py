@@ -14,6 +14,7 @@ from modelrouter.decision import Obligations, Removal, RuleRef
 from modelrouter.engine.costs import ModelTable
 from modelrouter.engine.request_matching import Condition, Index
 from modelrouter.labels import Label, LabelScheme
+from modelrouter.rollouts import RolloutClause
 
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
@@ -153,6 +154,8 @@ class Engine:
         forbids: Forbids and requires, by id.
         gates: Where only a permit makes a model eligible.
         reads_budgets: Whether an objective or advisory rule reads how much is spent.
+        rollouts: Rollouts by the id of their objective.
+        retiring: The warning that a model retires soon, by its place.
     """
 
     bundle: Bundle
@@ -174,5 +177,7 @@ class Engine:
     runtimes: tuple[tuple[Runtime, Condition | None], ...]
     advisory: tuple[tuple[str, Condition | None], ...]
     reads_budgets: bool
+    rollouts: Mapping[str, RolloutClause]
+    retiring: Mapping[int, str]
     category_bits: Mapping[str, int] = field(repr=False)
     memory: Memory = field(repr=False, compare=False)

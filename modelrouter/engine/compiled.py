@@ -26,6 +26,7 @@ from modelrouter.engine.clauses import (
 from modelrouter.engine.costs import table_of
 from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
 from modelrouter.engine.request_matching import Index, compile_when
+from modelrouter.engine.rolling import compile_rollouts
 from modelrouter.engine.truth import FALSE, TRUE
 from modelrouter.values import pico_of
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from modelrouter.policy.matchers import ModelMatcher
 
 WARN_AT = Decimal("0.8")
+WARNED_DAYS = 30
+"""Days before its retirement from which a model that is chosen carries a warning."""
 
 __all__ = ["compile_bundle"]
 
@@ -150,6 +153,7 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         (rule for rule in bundle.policy.rules if rule.strength != "advisory"),
         key=lambda rule: rule.id,
     )
+    place = {entry.id: number for number, entry in enumerate(bundle.models)}
     deny_from = bundle.policy.defaults.default_deny_from or scheme.highest
     return Engine(
         bundle=bundle,
@@ -158,7 +162,7 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
         index=index,
         ids=tuple(entry.id for entry in bundle.models),
         by_id=tuple(sorted(range(len(facts)), key=lambda place: bundle.models[place].id)),
-        place={entry.id: place for place, entry in enumerate(bundle.models)},
+        place=place,
         table=table_of(bundle, facts, at),
         everything=(1 << len(facts)) - 1,
         retired=retired(bundle, at),
@@ -197,6 +201,8 @@ def compile_bundle(bundle: Bundle, at: datetime.date) -> Engine:
                 *(part.when for part in bundle.policy.rules),
             )
         ),
+        rollouts=compile_rollouts(bundle.policy.objectives, place, index),
+        retiring=retiring(bundle, at),
         memory=Memory(),
     )
 
@@ -215,3 +221,12 @@ def retired(bundle: Bundle, at: datetime.date) -> tuple[Removal, ...]:
         for place, entry in enumerate(bundle.models)
         if entry.retires is not None and entry.retires <= at
     )
+
+
+def retiring(bundle: Bundle, at: datetime.date) -> dict[int, str]:
+    """Return the warnings of models that still serve on the day `at`, but not for long."""
+    return {
+        place: f"{entry.id}:retires {entry.retires.isoformat()}"
+        for place, entry in enumerate(bundle.models)
+        if entry.retires is not None and 0 < (entry.retires - at).days <= WARNED_DAYS
+    }

@@ -37,7 +37,8 @@ class Bundle:
         places: Where rules, budgets and facts stand: `("rules", id)` -> reference.
         problems: Warnings and notes; nothing that stops the load.
         digest: SHA-256 of the canonical JSON of all documents, in hexadecimal. Comments
-            and layout do not change it.
+            and layout do not change it. What its shadow consists of does not either.
+        shadow: The policy under `shadow`, or None.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Bundle:
     places: Mapping[tuple[str, str], RuleRef]
     problems: tuple[Problem, ...] = ()
     digest: str = field(default="")
+    shadow: Bundle | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

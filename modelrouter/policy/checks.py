@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelrouter.policy.document import Budget, Fact, Goal, Labels, Objective, Policy, Rule
 from modelrouter.policy.findings import Findings, Path
 from modelrouter.policy.repeats import check_cycles, check_listed_once, check_unique
+from modelrouter.policy.rollout import Rollout
 from modelrouter.policy.shapes import is_list, is_mapping
 from modelrouter.policy.suite_checks import check_claims
 from modelrouter.policy.vocabulary import References, Vocabulary
@@ -224,6 +225,20 @@ def check_objective(path: Path, objective: Objective, see: References) -> None:
     see.when((*path, "when"), objective.when, budgets=True)
     for place, goal in enumerate(objective.order):
         check_goal((*path, "order", place), goal, see)
+    if objective.rollout is not None:
+        check_rollout((*path, "rollout"), objective.rollout, see)
+
+
+def check_rollout(path: Path, rollout: Rollout, see: References) -> None:
+    """Check that a rollout names a model that can serve calls, and declared facts."""
+    here, name, models = (*path, "model"), rollout.model, see.words.models
+    known = see.known(here, name, code="MR102", noun="model", among=models)
+    if known and name not in see.words.chats:
+        message = f"model `{name}` answers no chats, so nothing can be rolled out to it"
+        see.findings.add(see.source, here, "MR020", message, hint="name a model with `role: chat`")
+    here = (*path, "key")
+    see.each(here, rollout.key, code="MR105", noun="fact", among=see.words.facts)
+    check_listed_once(here, rollout.key, "fact", see)
 
 
 def check_goal(path: Path, goal: Goal, see: References) -> None:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from modelrouter.policy.catalogue import Metadata, ModelEntry, Sets
 from modelrouter.policy.matchers import ModelMatcher, Models, When
+from modelrouter.policy.rollout import Rollout, ShadowPath
 from modelrouter.policy.shapes import (
     Count,
     Day,
@@ -194,6 +195,7 @@ class Objective(Shape):
     id: Id
     when: When | None = None
     order: Annotated[tuple[Goal, ...], Field(min_length=1, max_length=8)]
+    rollout: Rollout | None = None
     description: Text | None = None
 
 
@@ -279,6 +281,7 @@ class Policy(Shape):
     apiVersion: Literal["modelrouter/v1"]  # noqa: N815 - the format's own spelling
     kind: Literal["Policy"]
     metadata: Metadata = Metadata()
+    shadow: ShadowPath | None = None
     catalogs: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     models: Annotated[tuple[ModelEntry, ...], Field(max_length=1000)] = ()
     sets: Sets = Field(default_factory=dict[str, ModelMatcher])

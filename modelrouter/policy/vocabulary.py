@@ -59,6 +59,7 @@ class Vocabulary:
     tasks: frozenset[str]
     facts: Mapping[str, Fact]
     models: frozenset[str]
+    chats: frozenset[str]
     sets: Mapping[str, ModelMatcher]
     capabilities: frozenset[str]
     budgets: frozenset[str]
@@ -82,6 +83,7 @@ def vocabulary_of(
         tasks=task_names(policy, entries),
         facts=policy.facts,
         models=frozenset(entry.id for entry in entries),
+        chats=frozenset(entry.id for entry in entries if entry.role == "chat"),
         sets=sets,
         capabilities=CAPABILITIES.union(*(entry.capabilities for entry in entries)),
         budgets=frozenset(budget.id for budget in policy.budgets),

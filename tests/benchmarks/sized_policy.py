@@ -63,8 +63,9 @@ def rule(number: int) -> dict[str, Any]:
     return found
 
 
-def engine_of(rules: int, models: int) -> Engine:
-    """Return a compiled policy with so many rules and models."""
+def engine_of(rules: int, models: int, *, rollout: dict[str, Any] | None = None) -> Engine:
+    """Return a compiled policy with so many rules and models, and perhaps a rollout."""
+    objective: dict[str, Any] = {"id": "cheapest", "order": [{"minimise": "cost"}]}
     document: dict[str, Any] = {
         "apiVersion": "modelrouter/v1",
         "kind": "Policy",
@@ -82,7 +83,7 @@ def engine_of(rules: int, models: int) -> Engine:
              "models": {"hosting": "vendor_api"}},
             {"id": "call", "period": "call", "limit_usd": 1},
         ],
-        "objectives": [{"id": "cheapest", "order": [{"minimise": "cost"}]}],
+        "objectives": [objective | ({"rollout": rollout} if rollout else {})],
     }  # fmt: skip
     return compile_bundle(load_text(yaml.safe_dump(document, sort_keys=False)), DAY)
 

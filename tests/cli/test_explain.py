@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +115,71 @@ def test_a_bad_request_is_wrong_usage(argv: tuple[str, ...]) -> None:
 
 def test_a_policy_that_does_not_load_is_not_explained() -> None:
     assert run("explain", "no-such-policy", "{}").code == 2
+
+
+def policy(folder: Path, name: str, **sections: object) -> str:
+    """Write a policy whose model retires, and return its folder."""
+    document: dict[str, object] = {
+        "apiVersion": "modelrouter/v1",
+        "kind": "Policy",
+        "metadata": {"name": name},
+        "models": [
+            {"id": "home/one", "weights": "open", "hosting": "self_hosted", "quality": 0.5,
+             "retires": "2026-12-24"},
+            {"id": "home/two", "weights": "open", "hosting": "self_hosted", "quality": 0.5},
+        ],
+        **sections,
+    }  # fmt: skip
+    place = folder / name
+    place.mkdir()
+    (place / "policy.yaml").write_text(json.dumps(document), encoding="utf-8")
+    return str(place)
+
+
+@pytest.mark.parametrize(
+    ("at", "line"),
+    [
+        ("2026-11-23", ""),
+        ("2026-11-24", "warning: home/one:retires 2026-12-24\n"),
+        ("2026-12-23", "warning: home/one:retires 2026-12-24\n"),
+        ("2026-12-24", ""),
+    ],
+)
+def test_a_retirement_is_announced_for_thirty_days(tmp_path: Path, at: str, line: str) -> None:
+    place = policy(tmp_path, "now")
+    shown = run("explain", place, "--level", "public", "--at", at).out
+    assert "".join(part for part in shown.splitlines(keepends=True) if "retires" in part) == line
+    assert (": retired on 2026-12-24" in shown) == (at == "2026-12-24")
+    stated = json.dumps({"level": "public", "given": {"at": at}})
+    assert run("explain", place, stated).out == shown
+
+
+def test_the_side_of_a_rollout_is_shown(tmp_path: Path) -> None:
+    rollout = {"model": "home/two", "share": 1, "key": ["tenant"]}
+    place = policy(
+        tmp_path,
+        "now",
+        facts={"tenant": {"type": "string", "source": "auth"}},
+        objectives=[{"id": "canary", "order": [{"minimise": "cost"}], "rollout": rollout}],
+    )
+    call = ("--level", "public", "--fact", "tenant=acme")
+    shown = run("explain", place, *call).out
+    assert "rollout `canary`: the call is inside the share, `home/two` comes first\n" in shown
+    assert "acme" not in shown
+    assert run("explain", place, *call, "--json").json["rollout"]["inside"] is True
+    assert "outside the share" in run("explain", place, "--level", "public").out
+
+
+def test_a_shadow_that_differs_is_one_line(tmp_path: Path) -> None:
+    deny = {"id": "shut", "effect": "forbid", "models": "all", "when": {"level": "internal"}}
+    policy(tmp_path, "next", rules=[deny])
+    place = policy(tmp_path, "now", shadow="../next")
+    same = run("explain", place, "--level", "public").out
+    assert "shadow" not in same
+    shown = run("explain", place, "--level", "internal").out
+    assert shown.splitlines()[-1] == "shadow `next` would deny at guard by shut"
+    lines = '{"level": "internal"}\n{"level": "public"}\n{"level": "internal"}\n'
+    assert run("explain", place, stdin=lines).out.count("shadow `next` would deny") == 2
+    answered = run("explain", place, "--level", "internal", "--json")
+    assert "shadow" not in answered.json
+    assert answered.out == run("decide", place, stdin='{"level": "internal"}\n').out

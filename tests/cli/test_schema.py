@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from modelrouter.declared import read_names
+from modelrouter.narrowing import narrowed_text
 from modelrouter.schemas import DOCUMENTS, file_name, schema_of, schema_text
 from modelrouter.yamlsource import read_file, read_text
 from tests.cli.running import POLICIES, run
@@ -113,3 +115,34 @@ def test_a_folder_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert run("schema", "--write", str(tmp_path / "file")).code == 2
     assert run("schema", "polcy").code == 2
+
+
+def test_the_schemas_of_one_policy_are_printed_or_written(tmp_path: Path) -> None:
+    names = read_names(POLICIES / "bank").names
+    assert names is not None
+    done = run("schema", "--for", str(POLICIES / "bank"))
+    assert (done.code, done.err) == (0, "")
+    assert done.out == narrowed_text("policy", names)
+    done = run("schema", "--for", str(POLICIES / "bank"), "--write", str(tmp_path / "s"))
+    assert done.out.splitlines() == [str(tmp_path / "s" / file_name(name)) for name in DOCUMENTS]
+    for name in DOCUMENTS:
+        assert (tmp_path / "s" / file_name(name)).read_text() == narrowed_text(name, names)
+
+
+def test_a_policy_with_a_wrong_name_has_schemas_and_one_that_cannot_be_read_has_none(
+    tmp_path: Path,
+) -> None:
+    text = (POLICIES / "quickstart" / "policy.yaml").read_text()
+    file = tmp_path / "policy.yaml"
+    file.write_text(text.replace("task: code", "task: cod"))
+    done = run("schema", "--for", str(tmp_path))
+    assert done.code == 0
+    assert "the policy does not load: 1 error" in done.err
+    assert done.out == run("schema", "--for", str(POLICIES / "quickstart")).out
+    file.write_text(text.replace("effect: floor", "effect: flor"))
+    done = run("schema", "--for", str(tmp_path), "--write", str(tmp_path / "s"))
+    assert (done.code, done.out) == (2, "")
+    assert "MR020" in done.err
+    assert "its names cannot be read: 1 error" in done.err
+    assert not (tmp_path / "s").exists()
+    assert run("schema", "--for", str(tmp_path / "lost")).code == 2

@@ -43,6 +43,7 @@ def plain(found: Json) -> Json:
         },
         "warnings": sorted(found["warnings"]),
         "rules": sorted(found["rules"]),
+        "rollout": found.get("rollout"),
     }
 
 
