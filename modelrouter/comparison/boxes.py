@@ -143,13 +143,21 @@ def unlabelled_calls(joint: Joint, bundle: Bundle) -> Region:
     return tuple(found)
 
 
-def box_text(joint: Joint, box: int, bundle: Bundle) -> str:
-    """Return a box as text; what it leaves open is not mentioned."""
+def box_text(joint: Joint, box: int, bundle: Bundle, *, within: Region | None = None) -> str:
+    """Return a box as text; what it leaves open is not mentioned.
+
+    Args:
+        joint: The space.
+        box: The box.
+        bundle: The policy that reads its calls.
+        within: The calls that are asked about; all by default.
+    """
     space, nobody = joint.space, unlabelled_box(joint, bundle)
     if joint.stated:
         return stated_text(space, box)
     text = described(space, box, unknowns=True)
-    if nobody is None or not space.possible(box & nobody):
+    asked = space.all if within is None else within
+    if nobody is None or not any(space.possible(box & nobody & part) for part in asked):
         return text
     if space.possible(box & known_labels(space)):
         return text if text == "every request" else f"{text}; unlabelled too"

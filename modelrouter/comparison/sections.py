@@ -21,7 +21,7 @@ from modelrouter.comparison.changes import (
 )
 from modelrouter.comparison.joint import stand_in_of
 from modelrouter.engine.obliging import CACHE, LOG, TRACE
-from modelrouter.policy.document import Fact, Rule
+from modelrouter.policy.document import Fact, Policy, Rule
 
 if TYPE_CHECKING:
     from modelrouter.labels import Category
@@ -86,8 +86,39 @@ def section_changes(old: Bundle, new: Bundle) -> Iterator[Change]:
     yield from changes_between(
         "properties", claims(old.properties), claims(new.properties), {}, lambda _: "tighter"
     )
+    yield from changes_between(
+        "invariants", by_id(before.invariants), by_id(after.invariants), {}, lambda _: "tighter"
+    )
     yield from changes_between("tests", cases(old.tests), cases(new.tests), {})
-    yield from changes_between("lint", {"lint": before.lint}, {"lint": after.lint}, {})
+    yield from changes_between(
+        "policy", {"policy": rest_of(before)}, {"policy": rest_of(after)}, {}
+    )
+
+
+SHOWN = {
+    "apiVersion",
+    "budgets",
+    "catalogs",
+    "classifiers",
+    "defaults",
+    "facts",
+    "invariants",
+    "kind",
+    "labels",
+    "models",
+    "objectives",
+    "rules",
+    "runtime",
+    "sets",
+    "tasks",
+}
+"""Sections of a policy that are compared on their own; `catalogs` are by their models."""
+
+
+def rest_of(policy: Policy) -> Policy:
+    """Return a policy without the sections that are compared on their own."""
+    kept = {name: getattr(policy, name) for name in Policy.model_fields if name not in SHOWN}
+    return Policy.model_construct(apiVersion=policy.apiVersion, kind=policy.kind, **kept)
 
 
 def by_id(parts: Iterable[Shape]) -> dict[str, Shape]:
