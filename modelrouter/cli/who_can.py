@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from modelrouter.cli.common import FINE, USAGE, add_at, bundle_or_none, out, out_json, today
 from modelrouter.cli.explain import complain, fact_value, pairs
 from modelrouter.cli.requests import BadRequest
-from modelrouter.comparison.receiving import Answer, Outlined, who_can
+from modelrouter.comparison.receiving import Answer, Obstacle, Outlined, who_can
 from modelrouter.engine.compiled import compile_bundle
 from modelrouter.engine.subject import check_fact
 from modelrouter.errors import CallError
@@ -184,11 +184,18 @@ def lines_of(
         yield from (f"  {text}" for text in part.regions)
         if part.more:
             yield f"  and {part.more} smaller regions"
-        for cause in part.obstacles:
-            place = f" [{cause.rule.file}:{cause.rule.line}]" if cause.rule.file else ""
-            word = "" if cause.whole else "in part: "
-            yield f"  - {word}{cause.detail}{place}"
+        if part.verdict == "sometimes":
+            names = (cause.rule.id or cause.detail for cause in part.obstacles)
+            yield f"  elsewhere forbidden by: {', '.join(names)}"
+        else:
+            yield from (f"  - {forbidden_text(cause)}" for cause in part.obstacles)
         yield from (f"  besides: {text}" for text in part.besides)
+
+
+def forbidden_text(cause: Obstacle) -> str:
+    """Return what forbids a call, with its place."""
+    place = f" [{cause.rule.file}:{cause.rule.line}]" if cause.rule.file else ""
+    return f"{cause.detail}{place}" if cause.whole else f"in part: {cause.detail}{place}"
 
 
 VERDICTS = {

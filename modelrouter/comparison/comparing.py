@@ -143,7 +143,7 @@ def less_asked(pair: Pair, model: str, opened: Region, kept: Steps) -> tuple[Les
         region = effort.less(allowed(effort, standing, [part.region]), opened)
         if not region:
             continue
-        boxes = cover(pair.effort(), region)
+        boxes = cover(pair.effort(), region, outside=pair.new.refused)
         texts = tuple(box_text(pair.joint, box, pair.new.reading.bundle) for box in boxes.boxes)
         found.append(
             Less(about=part.about, old=part.old, new=part.new, texts=texts, more=boxes.more)
@@ -163,12 +163,16 @@ def extents(
         model: The model.
     """
     allowing, other = (side.engine for side in sides)
-    joint, boxes = pair.joint, cover(pair.effort(), region)
+    joint, boxes = pair.joint, cover(pair.effort(), region, outside=sides[0].refused)
     nobody = unlabelled_calls(joint, allowing.bundle) if region else ()
     found: list[Extent] = []
     sure = True
     for box in boxes.boxes:
-        sample = sample_of(joint, box, allowing)
+        # A call that no other region holds shows best what this one is about.
+        others = [other for other in boxes.boxes if other != box]
+        read = joint.space.less((box,), sides[0].refused)
+        own = joint.space.less(read, others)
+        sample = sample_of(joint, (*own, *read), allowing)
         if sample is not None:
             sure &= lets_pass(allowing, sample.request, model)
             sure &= not lets_pass(other, sample.in_words_of(joint, other), model)

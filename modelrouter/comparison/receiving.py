@@ -185,13 +185,12 @@ def answer_for(side: Side, model: str, call: Outlined, asked: Region, purse: Eff
         boxes = cover(effort, found, outside=outside)
     except TooHardError:
         return Answer(model=model, verdict="unknown", besides=besides)
-    bundle = side.reading.bundle
+    joint, bundle = side.reading.joint, side.reading.bundle
+    within = () if call.unlabelled else asked  # of unlabelled calls alone nobody need be told
     return Answer(
         model=model,
         verdict="sometimes",
-        regions=tuple(
-            box_text(side.reading.joint, box, bundle, within=asked) for box in boxes.boxes
-        ),
+        regions=tuple(box_text(joint, box, bundle, within=within) for box in boxes.boxes),
         more=boxes.more,
         obstacles=tuple(obstacles(effort, side, model, asked)),
         besides=besides,

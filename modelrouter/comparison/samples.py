@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -75,30 +75,33 @@ def lets_pass(engine: Engine, request: Request, model: str) -> bool:
     return asked.missing is None and bool(guard(asked.subject, engine).eligible >> place & 1)
 
 
-def sample_of(joint: Joint, box: int, engine: Engine) -> Sample | None:
-    """Return the plainest call of a box in a policy's words; None if no caller can make one.
+def sample_of(joint: Joint, boxes: Sequence[int], engine: Engine) -> Sample | None:
+    """Return the plainest call of the first box that has one; None if no caller can make any.
 
     What can be written down comes first: a known label, then no label at all. A fact that only
-    a classifier supplies is left out, and where the box needs it, nobody can make the call.
+    a classifier supplies is left out, and where a box needs it, nobody can make the call.
     """
+    found = [sample for box in boxes for sample in samples(joint, box, engine)]
+    return next((sample for sample in found if sample.asked is not None), next(iter(found), None))
+
+
+def samples(joint: Joint, box: int, engine: Engine) -> Iterator[Sample]:
+    """Yield a call for each part of a box that has one."""
     space = joint.space
-    silent = space.everything
     for name, fact in engine.bundle.policy.facts.items():
         field = space.table.by_name[f"fact:{name}"]
         if fact.source == "classifier" and field.atoms[-1].value is ABSENT:
-            silent &= space.only(field.name, 1 << len(field.atoms) - 1)
-    for narrowed in narrowings(joint, box & silent, engine):
-        if not space.possible(narrowed):
+            box &= space.only(field.name, 1 << len(field.atoms) - 1)
+    for part in narrowings(joint, box, engine):
+        if not space.possible(part):
             continue
-        point = space.point(narrowed)
+        point = space.point(part)
         request = request_of(joint, point, engine)
         asked = stated_at(point, engine) if joint.stated else asked_at(point, engine)
         if asked is not None:
             asked = asked.model_copy(update={"needs": tuple(sorted(request.needs))})
             request = request_from(asked, engine)
-        if asked is not None or narrowed == box & silent:
-            return Sample(point=point, request=request, asked=asked)
-    return None
+        yield Sample(point=point, request=request, asked=asked)
 
 
 def narrowings(joint: Joint, box: int, engine: Engine) -> Iterator[int]:

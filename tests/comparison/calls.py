@@ -13,8 +13,8 @@ from typing import Any
 
 from modelrouter.comparison.comparing import Pair
 from modelrouter.engine.clauses import Engine
-from modelrouter.engine.subject import check_label, read_request
 from modelrouter.engine.guard import guard
+from modelrouter.engine.subject import check_label, read_request
 from modelrouter.errors import CallError
 from modelrouter.labels import Label
 from modelrouter.proof.fields import ABSENT, Field
@@ -84,7 +84,9 @@ def random_call(pair: Pair, dice: random.Random) -> Call:
         kinds = [bundle.policy.facts[name] for bundle in bundles if name in bundle.policy.facts]
         if all(kind.source != "classifier" for kind in kinds) and dice.random() < 0.75:
             values = VALUES[dice.choice(kinds).type]
-            facts[name] = dice.choice([*values, *PURPOSES, *TENANTS] if values is PURPOSES else values)
+            facts[name] = dice.choice(
+                [*values, *PURPOSES, *TENANTS] if values is PURPOSES else values
+            )
     capabilities = sorted({name for bundle in bundles for name in bundle.words.capabilities})
     return Call(
         labelled=labelled,
@@ -141,7 +143,9 @@ def closed_by_hand(pair: Pair, call: Call) -> Label | None:
         tasks = bundle.policy.tasks
         parts = [
             Label(level=call.level or scheme.lowest, categories=call.known, unknown=call.unknown),
-            Label(level=scheme.lowest, categories=frozenset(tasks[call.task].carries if tasks else ())),
+            Label(
+                level=scheme.lowest, categories=frozenset(tasks[call.task].carries if tasks else ())
+            ),
         ]
         if not call.labelled:
             labels = bundle.policy.labels
@@ -212,7 +216,9 @@ def change_rule(policy: Json, catalogue: list[Json], dice: random.Random) -> Non
                 ({"id": catalogue[0]["id"]}, {"not": {"hosting": "self_hosted"}}, "all")
             )
         elif key == "when":
-            others = [r["when"] for r in policy["rules"] if "when" in r and "budget" not in r["when"]]
+            others = [
+                r["when"] for r in policy["rules"] if "when" in r and "budget" not in r["when"]
+            ]
             rule["when"] = copy.deepcopy(dice.choice(others or [{"task": "other"}]))
 
 

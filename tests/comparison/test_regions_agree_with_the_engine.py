@@ -6,12 +6,11 @@ import datetime
 import os
 import random
 from collections import Counter
-from itertools import pairwise
 
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from modelrouter.comparison.comparing import compare, pair_of, regions_of
+from modelrouter.comparison.comparing import pair_of, regions_of
 from modelrouter.errors import PolicyError
 from modelrouter.loader import load_text
 from modelrouter.policy.bundle import Bundle
@@ -25,7 +24,11 @@ laws = settings(
     max_examples=PAIRS,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking a pair of policies takes minutes
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
 )
 
 
@@ -33,7 +36,7 @@ def pairs_of(case: Case, seed: int) -> tuple[Bundle, Bundle]:
     policy, catalogue, _ = case
     old = load_text(to_yaml(policy, catalogue))
     try:
-        new = load_text(to_yaml(*mutated(policy, catalogue, random.Random(seed))))
+        new = load_text(to_yaml(*mutated(policy, catalogue, random.Random(seed))))  # noqa: S311 - repeatable
     except PolicyError:
         new = old
     assume(new.digest != old.digest)
@@ -48,8 +51,10 @@ SEEN: Counter[str] = Counter()
 def test_a_call_is_newly_allowed_just_when_the_region_holds_it(case: Case, seed: int) -> None:
     old, new = pairs_of(case, seed)
     pair = pair_of(old, new, at=TODAY)
-    dice = random.Random(seed)
-    calls = [(call, point_of(pair, call)) for call in (random_call(pair, dice) for _ in range(CALLS))]
+    dice = random.Random(seed)  # noqa: S311 - repeatable
+    calls = [
+        (call, point_of(pair, call)) for call in (random_call(pair, dice) for _ in range(CALLS))
+    ]
     for model in sorted({*pair.old.engine.ids, *pair.new.engine.ids}):
         opened, closed = regions_of(pair, model)
         for call, point in calls:
