@@ -55,14 +55,14 @@ def cover(
         outside: Calls that nobody asks about: a box may reach into them.
         most: Boxes to return.
     """
-    space, within = effort.space, (*region, *outside)
+    space = effort.space
     sure = known_labels(space)
     left = tuple(box for box in region if space.possible(box))
     found: list[int] = []
     while left and len(found) < most:
         seed = max(left, key=lambda box: (space.possible(box & sure), box.bit_count(), -box))
         try:
-            found.append(widest(effort, seed, within))
+            found.append(widest(effort, seed, region, outside))
             left = effort.less(left, (found[-1],))
         except TooHardError:  # as good as it gets: still exact, only more boxes than needed
             found += [box for box in left if box not in found]
@@ -71,18 +71,26 @@ def cover(
     return Cover(boxes=tuple(kept), more=len(left))
 
 
-def widest(effort: Effort, box: int, region: Sequence[int]) -> int:
-    """Return a box of a region that is as wide as it can be: first whole fields, then values."""
-    fields = [*reversed(effort.space.table.fields)]
+def widest(effort: Effort, box: int, region: Region, outside: Region) -> int:
+    """Return a box of a region that is as wide as it can be: first whole fields, then values.
+
+    A whole field may be opened into what nobody asks about, a value only where it adds calls of
+    the region: "employee or missing" would be no help where a missing fact is refused anyway.
+    """
+    space, within = effort.space, (*region, *outside)
+    fields = [*reversed(space.table.fields)]
     for field in fields:
         wider = box | field.mask
-        if wider != box and effort.covers(region, wider):
+        if wider != box and effort.covers(within, wider):
             box = wider
     for field in fields:
         for place in range(len(field.atoms)):
-            wider = box | 1 << field.offset + place
-            if wider != box and effort.covers(region, wider):
-                box = wider
+            bit = 1 << field.offset + place
+            added = box & ~field.mask | bit
+            if box & bit or not any(space.possible(added & part) for part in region):
+                continue
+            if effort.covers(within, box | bit):
+                box |= bit
     return box
 
 
@@ -161,10 +169,12 @@ def box_text(joint: Joint, box: int, bundle: Bundle, *, within: Region | None = 
         return text
     if space.possible(box & known_labels(space)):
         return text if text == "every request" else f"{text}; unlabelled too"
-    labels = [space.table.by_name["level"], *space.coherence.categories.values()]
-    rest = box | sum(part.mask for part in labels)
-    if space.less((box,), (nobody,)) or space.less((nobody & rest,), (box,)):
+    if space.less((box,), (nobody,)):
         return f"{text}; unlabelled among them"
+    rest = box
+    for field in (space.table.by_name["level"], *space.coherence.categories.values()):
+        if field.bits(nobody) & ~field.bits(box) == 0:  # "unlabelled" says as much
+            rest |= field.mask
     text = described(space, rest, unknowns=True)
     return "unlabelled" if text == "every request" else f"unlabelled; {text}"
 

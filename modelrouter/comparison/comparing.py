@@ -20,7 +20,7 @@ from modelrouter.comparison.joint import Joint, joint_space
 from modelrouter.comparison.models import model_changes
 from modelrouter.comparison.outcome import Comparison, Difference, Extent, Less, Presence
 from modelrouter.comparison.reading import Reading
-from modelrouter.comparison.samples import lets_pass, sample_of
+from modelrouter.comparison.samples import lets_pass, request_of, sample_of
 from modelrouter.comparison.sections import section_changes, word_changes
 from modelrouter.comparison.weaker import Steps, kept_by_runtime, weaker_regions
 from modelrouter.engine.compiled import compile_bundle
@@ -175,7 +175,7 @@ def extents(
         sample = sample_of(joint, (*own, *read), allowing)
         if sample is not None:
             sure &= lets_pass(allowing, sample.request, model)
-            sure &= not lets_pass(other, sample.in_words_of(joint, other), model)
+            sure &= not lets_pass(other, request_of(sample.point, other), model)
         found.append(
             Extent(
                 text=box_text(joint, box, allowing.bundle),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrouter.asking import request_from
@@ -15,7 +15,7 @@ from modelrouter.errors import CallError
 from modelrouter.labels import Label
 from modelrouter.policy.suite import AskedRequest
 from modelrouter.proof.coherence import NO, UNKNOWN, YES, Point
-from modelrouter.proof.examples import DEFAULT_OUTPUT, asked_at, named, request_at
+from modelrouter.proof.examples import DEFAULT_OUTPUT, asked_at, named
 from modelrouter.proof.fields import ABSENT
 from modelrouter.values import Request
 
@@ -38,29 +38,6 @@ class Sample:
     point: Point
     request: Request
     asked: AskedRequest | None
-
-    def in_words_of(self, joint: Joint, engine: Engine) -> Request:
-        """Return the same call to another policy; names it does not declare are left out."""
-        if self.asked is None:
-            return request_of(joint, self.point, engine)
-        scheme, policy = engine.scheme, engine.bundle.policy
-        stated = {name: value for name, value in self.asked.facts.items() if name in policy.facts}
-        return request_from(
-            self.asked.model_copy(
-                update={
-                    "categories": tuple(
-                        name for name in self.asked.categories if name in scheme.categories
-                    ),
-                    "facts": stated,
-                    "needs": tuple(
-                        name
-                        for name in self.asked.needs
-                        if name in engine.bundle.words.capabilities
-                    ),
-                }
-            ),
-            engine,
-        )
 
 
 def lets_pass(engine: Engine, request: Request, model: str) -> bool:
@@ -96,7 +73,7 @@ def samples(joint: Joint, box: int, engine: Engine) -> Iterator[Sample]:
         if not space.possible(part):
             continue
         point = space.point(part)
-        request = request_of(joint, point, engine)
+        request = request_of(point, engine)
         asked = stated_at(point, engine) if joint.stated else asked_at(point, engine)
         if asked is not None:
             asked = asked.model_copy(update={"needs": tuple(sorted(request.needs))})
@@ -120,26 +97,24 @@ def narrowings(joint: Joint, box: int, engine: Engine) -> Iterator[int]:
     yield box
 
 
-def request_of(joint: Joint, point: Point, engine: Engine) -> Request:
-    """Return the call at a point; names that the policy does not declare are left out."""
-    request = stated_request(point, engine) if joint.stated else request_at(point, engine)
-    return replace(request, needs=request.needs & engine.bundle.words.capabilities)
+def request_of(point: Point, engine: Engine) -> Request:
+    """Return the call at a point; names that the policy does not declare are left out.
 
-
-def stated_request(point: Point, engine: Engine) -> Request:
-    """Return the call at a point of stated labels."""
+    What is unknown stands in the declared label: without one, everything else would be unknown
+    too.
+    """
     values, scheme = point.values, engine.scheme
     certain = {name: values[f"category:{name}"] for name in scheme.categories}
     known = frozenset(name for name, value in certain.items() if value == YES)
     unknown = frozenset(name for name, value in certain.items() if value == UNKNOWN)
     level = values["level"] if isinstance(values["level"], str) else scheme.lowest
     label = Label(level=level, categories=known, unknown=unknown)
-    tokens, nobody = values["tokens"], values["label"] is True
+    tokens, nobody = values["tokens"], values.get("label") is True
     return Request(
         declared=None if nobody else label,
         evidence=(label,) if nobody else (),
         task=str(values["task"]),
-        needs=frozenset(named(values.items(), "need:")),
+        needs=frozenset(named(values.items(), "need:")) & engine.bundle.words.capabilities,
         tokens=tokens if isinstance(tokens, int) else 0,
         max_output=DEFAULT_OUTPUT,
         facts={
@@ -158,11 +133,11 @@ def stated_at(point: Point, engine: Engine) -> AskedRequest | None:
         return None
     known = sorted(name for name, value in certain.items() if value == YES)
     level = values["level"] if isinstance(values["level"], str) else None
-    if values["label"] is True:
+    if values.get("label") is True:
         if known or level not in {None, engine.scheme.lowest}:
             return None
         level = None
-    request = stated_request(point, engine)
+    request = request_of(point, engine)
     return AskedRequest.model_validate(
         {
             "level": level,

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrouter.comparison.comparing import Pair
+from modelrouter.comparison.receiving import Outlined
 from modelrouter.engine.clauses import Engine
 from modelrouter.engine.guard import guard
-from modelrouter.engine.subject import check_label, read_request
+from modelrouter.engine.subject import Asked, read_request
 from modelrouter.errors import CallError
 from modelrouter.labels import Label
 from modelrouter.proof.fields import ABSENT, Field
@@ -43,15 +44,21 @@ class Call:
     def passes(self, engine: Engine, model: str) -> bool:
         """Whether a policy's own engine lets a model have the call."""
         place = engine.place.get(model)
-        scheme, words = engine.scheme, engine.bundle.words
-        if place is None or not (self.level is None or self.level in scheme.rank):
+        asked = self.read(engine)
+        if place is None or asked is None:
             return False
+        return bool(guard(asked.subject, engine).eligible >> place & 1)
+
+    def read(self, engine: Engine) -> Asked | None:
+        """Return the call as a policy's own engine reads it, or None if it refuses it."""
+        scheme, words = engine.scheme, engine.bundle.words
+        if not (self.level is None or self.level in scheme.rank):
+            return None
         label = Label(
             level=scheme.lowest if self.level is None else self.level,
             categories=self.known & scheme.categories.keys(),
             unknown=self.unknown & scheme.categories.keys(),
         )
-        check_label(label, scheme)
         request = Request(
             declared=label if self.labelled else None,
             evidence=() if self.labelled else (label,),
@@ -64,8 +71,8 @@ class Call:
         try:
             asked = read_request(request, engine, {})
         except CallError:
-            return False
-        return asked.missing is None and bool(guard(asked.subject, engine).eligible >> place & 1)
+            return None
+        return asked if asked.missing is None else None
 
 
 def random_call(pair: Pair, dice: random.Random) -> Call:
@@ -295,3 +302,31 @@ def change_model(_: Json, catalogue: list[Json], dice: random.Random) -> None:
 
 MUTATIONS = (drop_rule, drop_rule, change_rule, change_rule, change_labels, change_labels,
              change_words, change_fact, change_model)  # fmt: skip
+
+
+def readable_fact(pair: Pair, name: str, value: object) -> bool:
+    """Whether the new policy reads a value of a fact."""
+    fact = pair.new.reading.bundle.policy.facts[name]
+    return fact.type != "enum" or value in (fact.values or ())
+
+
+def fits(pair: Pair, call: Call, asked: Outlined) -> bool:
+    """Whether a call is among those that something was said of, worked out on its closed label."""
+    found = call.read(pair.new.engine)
+    if found is None or asked.task not in {None, call.task}:
+        return False
+    scheme = pair.new.engine.scheme
+    tasks = pair.new.reading.bundle.policy.tasks
+    carried = frozenset(tasks[call.task].carries if tasks else ())
+    if asked.unlabelled:
+        if call.labelled or call.known or call.unknown or call.level not in {None, scheme.lowest}:
+            return False
+    elif asked.level is not None:
+        stated = scheme.label(level=asked.level, categories={*asked.categories} | carried)
+        if found.label.level != stated.level:
+            return False
+    if not {*asked.categories} <= found.label.categories or not {*asked.needs} <= call.needs:
+        return False
+    facts = pair.new.reading.bundle.policy.facts
+    given = {name: call.facts.get(name, facts[name].default) for name in facts}
+    return all(given[name] == value for name, value in asked.facts.items())

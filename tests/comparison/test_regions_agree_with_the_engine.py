@@ -10,11 +10,16 @@ from collections import Counter
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from modelrouter.comparison.comparing import pair_of, regions_of
+from modelrouter.asking import request_from
+from modelrouter.comparison.boxes import BOXES_SHOWN, cover
+from modelrouter.comparison.comparing import Pair, compare, pair_of, regions_of
+from modelrouter.comparison.effort import Effort
+from modelrouter.comparison.receiving import Outlined, who_can
+from modelrouter.comparison.samples import lets_pass
 from modelrouter.errors import PolicyError
 from modelrouter.loader import load_text
 from modelrouter.policy.bundle import Bundle
-from tests.comparison.calls import mutated, point_of, random_call
+from tests.comparison.calls import fits, mutated, point_of, random_call, readable_fact
 from tests.strategies import Case, cases, to_yaml
 
 TODAY = datetime.date(2026, 11, 23)
@@ -65,3 +70,82 @@ def test_a_call_is_newly_allowed_just_when_the_region_holds_it(case: Case, seed:
             lost = point is not None and any(point & ~box == 0 for box in closed)
             assert held == (after and not before), (model, call)
             assert lost == (before and not after), (model, call)
+
+
+@laws
+@given(cases(), st.integers(0, 2**32))
+def test_what_is_shown_is_the_region_and_its_calls_are_tried(case: Case, seed: int) -> None:
+    old, new = pairs_of(case, seed)
+    pair = pair_of(old, new, at=TODAY)
+    found = {part.model: part for part in compare(old, new, at=TODAY).differences}
+    back = {part.model: part for part in compare(new, old, at=TODAY).differences}
+    for model in sorted({*pair.old.engine.ids, *pair.new.engine.ids}):
+        opened, closed = regions_of(pair, model)
+        part = found.get(model)
+        assert bool(opened) == bool(part and part.allowed)
+        assert bool(closed) == bool(part and part.forbidden)
+        assert bool(closed) == bool(back.get(model) and back[model].allowed)
+        assert part is None or part.not_comparable is None, (model, part, opened, closed)
+        if part is None:
+            continue
+        for extents, engine in ((part.allowed, pair.new.engine), (part.forbidden, pair.old.engine)):
+            for extent in extents:
+                if extent.request is not None:
+                    assert lets_pass(engine, request_from(extent.request, engine), model)
+        space, outside = pair.joint.space, pair.new.refused
+        shown = cover(Effort(space), opened, outside=outside)
+        assert bool(shown.more) <= (len(shown.boxes) == BOXES_SHOWN)
+        assert not space.less(space.less(shown.boxes, outside), opened)
+        if not shown.more:
+            assert not space.less(opened, shown.boxes)
+
+
+@laws
+@given(cases())
+def test_a_policy_compared_with_itself_has_no_difference(case: Case) -> None:
+    policy, catalogue, _ = case
+    old = load_text(to_yaml(policy, catalogue))
+    new = load_text(
+        to_yaml({**policy, "metadata": {"name": "generated", "version": "2"}}, catalogue)
+    )
+    found = compare(old, new, at=TODAY)  # another digest, so that regions are computed
+    assert found.differences == ()
+    assert not found.wider
+    assert [part.section for part in found.changes] == ["policy"]
+
+
+@laws
+@given(cases(), st.integers(0, 2**32))
+def test_who_can_agrees_with_the_engine(case: Case, seed: int) -> None:
+    policy, catalogue, _ = case
+    bundle = load_text(to_yaml(policy, catalogue))
+    pair = pair_of(bundle, bundle, at=TODAY)
+    dice = random.Random(seed)  # noqa: S311 - repeatable
+    asked = outlined(pair, dice)
+    calls = (random_call(pair, dice) for _ in range(CALLS * 3))
+    fitting = [call for call in calls if fits(pair, call, asked)]
+    for answer in who_can(bundle, asked, at=TODAY):
+        passes = {call.passes(pair.new.engine, answer.model) for call in fitting}
+        SEEN[f"{answer.verdict} {len(fitting) > 0}"] += 1
+        if answer.verdict == "always":
+            assert passes <= {True}
+        elif answer.verdict == "never":
+            assert passes <= {False}
+            assert answer.obstacles
+        assert answer.verdict != "unknown"
+
+
+def outlined(pair: Pair, dice: random.Random) -> Outlined:
+    """Return something said of a call."""
+    words = pair.new.reading.bundle.words
+    some = random_call(pair, dice)
+    unlabelled = dice.random() < 0.2
+    facts = {name: value for name, value in some.facts.items() if dice.random() < 0.5}
+    return Outlined(
+        level=some.level if dice.random() < 0.4 and not unlabelled else None,
+        categories=tuple(sorted(some.known)[: dice.choice((0, 0, 1))]) if not unlabelled else (),
+        unlabelled=unlabelled,
+        task=some.task if dice.random() < 0.5 else None,
+        needs=tuple(sorted(some.needs & words.capabilities)[: dice.choice((0, 1))]),
+        facts={n: v for n, v in facts.items() if readable_fact(pair, n, v)},
+    )
