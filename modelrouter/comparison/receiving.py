@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from modelrouter.proof.space import Region
     from modelrouter.values import FactValue
 
-__all__ = ["Answer", "Obstacle", "Outlined", "Verdict", "asked_calls", "who_can"]
+__all__ = [
+    "Answer",
+    "Obstacle",
+    "Outlined",
+    "Verdict",
+    "asked_calls",
+    "received",
+    "side_for",
+    "who_can",
+]
 
 Verdict = Literal["always", "sometimes", "never", "unknown"]
 NO_PERMIT = "no permit covers it at this level"
@@ -106,6 +115,16 @@ def who_can(
         at: The day.
         model: The only model that is asked about; all by default.
     """
+    side = side_for(bundle, call, at=at)
+    asked = asked_calls(side.reading, call)
+    purse = Effort.together(side.reading.space)
+    for name in sorted(side.engine.ids):
+        if model in {None, name}:
+            yield answer_for(side, name, call, asked, purse)
+
+
+def side_for(bundle: Bundle, call: Outlined, *, at: datetime.date) -> Side:
+    """Return a policy over a space that tells apart what is said of a call."""
     mentions = mentions_of([bundle])
     said = {
         "facts": dict(call.facts) or None,
@@ -115,12 +134,7 @@ def who_can(
     if stated:
         mentions.whens.append(RequestMatcher.model_validate(stated))
     joint = joint_space([bundle], mentions)
-    side = side_of(Reading(joint=joint, bundle=bundle), compile_bundle(bundle, at))
-    asked = asked_calls(side.reading, call)
-    purse = Effort.together(joint.space)
-    for name in sorted(side.engine.ids):
-        if model in {None, name}:
-            yield answer_for(side, name, call, asked, purse)
+    return side_of(Reading(joint=joint, bundle=bundle), compile_bundle(bundle, at))
 
 
 def asked_calls(reading: Reading, call: Outlined) -> Region:
@@ -166,11 +180,10 @@ def labelled_calls(joint: Joint, bundle: Bundle, call: Outlined) -> Region:
 def answer_for(side: Side, model: str, call: Outlined, asked: Region, purse: Effort) -> Answer:
     """Return whether one model may receive the calls asked about."""
     besides = tuple(hindrances(side, model, call, asked))
-    standing = side.standing(model)
     space = side.reading.space
     effort = Effort(space, purse=purse)
     try:
-        found = () if standing is None else allowed(effort, standing, [asked])
+        found = received(effort, side, model, asked)
         if not found:
             return Answer(
                 model=model,
@@ -195,6 +208,16 @@ def answer_for(side: Side, model: str, call: Outlined, asked: Region, purse: Eff
         obstacles=tuple(obstacles(effort, side, model, asked)),
         besides=besides,
     )
+
+
+def received(effort: Effort, side: Side, model: str, asked: Region) -> Region:
+    """Return the calls among some that the guard lets a model have.
+
+    Raises:
+        TooHardError: The question needs too many boxes.
+    """
+    standing = side.standing(model)
+    return () if standing is None else allowed(effort, standing, [asked])
 
 
 def obstacles(effort: Effort, side: Side, model: str, asked: Region) -> Sequence[Obstacle]:

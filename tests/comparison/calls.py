@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelrouter.comparison.comparing import Pair
+from modelrouter.comparison.joint import Joint
 from modelrouter.comparison.receiving import Outlined
+from modelrouter.decision import Obligations
 from modelrouter.engine.clauses import Engine
 from modelrouter.engine.guard import guard
+from modelrouter.engine.obliging import combine, matching_obligations
 from modelrouter.engine.subject import Asked, read_request
 from modelrouter.errors import CallError
 from modelrouter.labels import Label
@@ -48,6 +51,19 @@ class Call:
         if place is None or asked is None:
             return False
         return bool(guard(asked.subject, engine).eligible >> place & 1)
+
+    def asked_of(self, engine: Engine, model: str) -> Obligations | None:
+        """Return what a policy's own engine asks of a model that has the call."""
+        asked = self.read(engine)
+        if asked is None:
+            return None
+        clauses = matching_obligations(asked.subject, engine)
+        return combine(clauses, engine.place[model], engine.memory)
+
+    def carried(self, engine: Engine) -> frozenset[str]:
+        """Return the categories that the call carries, or may carry."""
+        asked = self.read(engine)
+        return frozenset() if asked is None else asked.label.categories | asked.label.unknown
 
     def read(self, engine: Engine) -> Asked | None:
         """Return the call as a policy's own engine reads it, or None if it refuses it."""
@@ -109,9 +125,14 @@ def random_call(pair: Pair, dice: random.Random) -> Call:
 
 def point_of(pair: Pair, call: Call) -> int | None:
     """Return the box of the one point that is a call, or None where neither policy reads it."""
-    space = pair.joint.space
+    return point_in(pair.joint, pair, call)
+
+
+def point_in(joint: Joint, pair: Pair, call: Call) -> int | None:
+    """Return the same in a space that may tell more apart."""
+    space = joint.space
     values: dict[str, object] = {"task": call.task, "tokens": call.tokens}
-    if pair.joint.stated:
+    if joint.stated:
         values |= {"label": not call.labelled, "level": call.level or ABSENT}
         for name in space.coherence.categories:
             values[f"category:{name}"] = 2 if name in call.known else int(name in call.unknown)
@@ -130,7 +151,7 @@ def point_of(pair: Pair, call: Call) -> int | None:
     for field in space.table.fields:
         kind, _, name = field.name.partition(":")
         if kind == "fact":
-            values[field.name] = fact_of(pair, name, call)
+            values[field.name] = fact_of(joint, pair, name, call)
         elif kind == "need":
             values[field.name] = name in call.needs
         place = atom_of(field, values[field.name])
@@ -163,11 +184,11 @@ def closed_by_hand(pair: Pair, call: Call) -> Label | None:
     return None
 
 
-def fact_of(pair: Pair, name: str, call: Call) -> object:
+def fact_of(joint: Joint, pair: Pair, name: str, call: Call) -> object:
     """Return a fact's value; what is missing and has one default in both policies has that."""
     if name in call.facts:
         return call.facts[name]
-    field = pair.joint.space.table.by_name[f"fact:{name}"]
+    field = joint.space.table.by_name[f"fact:{name}"]
     if field.atoms[-1].value is ABSENT:
         return ABSENT
     return pair.new.reading.bundle.policy.facts[name].default
@@ -300,7 +321,21 @@ def change_model(_: Json, catalogue: list[Json], dice: random.Random) -> None:
         model[key] = dice.choice(options[key])
 
 
+def change_obligation(policy: Json, _: list[Json], dice: random.Random) -> None:
+    for rule in policy.get("rules", []):
+        if rule["effect"] == "obligate":
+            key = dice.choice(("trace", "cache", "log", "drop", "when"))
+            words = {"trace": ["hash", "content"], "cache": ["exact"], "log": ["none"]}
+            if key == "when":
+                rule.pop("when", None)
+            elif key == "drop" and len(rule["do"]) > 1:
+                rule["do"].pop(dice.choice(sorted(rule["do"])))
+            elif key in words:
+                rule["do"][key] = dice.choice(words[key])
+
+
 MUTATIONS = (drop_rule, drop_rule, change_rule, change_rule, change_labels, change_labels,
+             change_obligation, change_obligation,
              change_words, change_fact, change_model)  # fmt: skip
 
 

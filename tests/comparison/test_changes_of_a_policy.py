@@ -201,7 +201,7 @@ def test_a_dropped_approval_counts() -> None:
 def test_an_obligation_that_another_one_replaces_is_not_weaker() -> None:
     one = "  - {id: one, effect: obligate, when: {level: vault}, do: {trace: none}}\n"
     old = one.replace("id: one", "id: quiet").replace("trace: none", "trace: none, approval: [hr]")
-    two = one.replace("one", "two").replace("level: vault", "level: {at_least: vault}")
+    two = one.replace("id: one", "id: two").replace("level: vault", "level: {at_least: vault}")
     split = (old, one + two.replace("trace: none", "approval: [hr]"))
     found = changed(split)
     assert not found.differences

@@ -14,12 +14,20 @@ from modelrouter.asking import request_from
 from modelrouter.comparison.boxes import BOXES_SHOWN, cover
 from modelrouter.comparison.comparing import Pair, compare, pair_of, regions_of
 from modelrouter.comparison.effort import Effort
-from modelrouter.comparison.receiving import Outlined, who_can
+from modelrouter.comparison.receiving import (
+    Outlined,
+    asked_calls,
+    received,
+    side_for,
+    who_can,
+)
 from modelrouter.comparison.samples import lets_pass
+from modelrouter.comparison.weaker import kept_by_runtime, weaker_regions
+from modelrouter.decision import Obligations
 from modelrouter.errors import PolicyError
 from modelrouter.loader import load_text
 from modelrouter.policy.bundle import Bundle
-from tests.comparison.calls import fits, mutated, point_of, random_call, readable_fact
+from tests.comparison.calls import fits, mutated, point_in, point_of, random_call, readable_fact
 from tests.strategies import Case, cases, to_yaml
 
 TODAY = datetime.date(2026, 11, 23)
@@ -124,7 +132,15 @@ def test_who_can_agrees_with_the_engine(case: Case, seed: int) -> None:
     asked = outlined(pair, dice)
     calls = (random_call(pair, dice) for _ in range(CALLS * 3))
     fitting = [call for call in calls if fits(pair, call, asked)]
+    side = side_for(bundle, asked, at=TODAY)
+    within, space = asked_calls(side.reading, asked), side.reading.space
+    points = [point_in(side.reading.joint, pair, call) for call in fitting]
+    assert all(any((point or 0) & ~box == 0 for box in within) for point in points)
     for answer in who_can(bundle, asked, at=TODAY):
+        region = received(Effort(space), side, answer.model, within)
+        for call, point in zip(fitting, points, strict=True):
+            held = any((point or 0) & ~box == 0 for box in region)
+            assert held == call.passes(pair.new.engine, answer.model)
         passes = {call.passes(pair.new.engine, answer.model) for call in fitting}
         SEEN[f"{answer.verdict} {len(fitting) > 0}"] += 1
         if answer.verdict == "always":
@@ -133,6 +149,55 @@ def test_who_can_agrees_with_the_engine(case: Case, seed: int) -> None:
             assert passes <= {False}
             assert answer.obstacles
         assert answer.verdict != "unknown"
+
+
+@laws
+@given(cases(), st.integers(0, 2**32))
+def test_less_is_asked_just_where_the_engine_asks_for_less(case: Case, seed: int) -> None:
+    old, new = pairs_of(case, seed)
+    pair = pair_of(old, new, at=TODAY)
+    dice = random.Random(seed)  # noqa: S311 - repeatable
+    calls = [random_call(pair, dice) for _ in range(CALLS)]
+    space = pair.joint.space
+    kept = kept_by_runtime(Effort(space), pair.old, pair.new)
+    for model in sorted({*pair.old.engine.ids} & {*pair.new.engine.ids}):
+        found = [*weaker_regions(Effort(space), pair.old, pair.new, model, kept)]
+        for call in calls:
+            point = point_of(pair, call)
+            sides = call.asked_of(pair.old.engine, model), call.asked_of(pair.new.engine, model)
+            if point is None or sides[0] is None or sides[1] is None:
+                continue
+            told = {
+                (part.about, part.old, part.new)
+                for part in found
+                if any(point & ~box == 0 for box in part.region)
+                and not part.about.startswith("runtime")
+            }
+            expected = lost(*sides, carried=call.carried(pair.old.engine))
+            SEEN[f"less {bool(expected)}"] += 1
+            assert told == expected, (model, call)
+
+
+def lost(
+    old: Obligations, new: Obligations, *, carried: frozenset[str]
+) -> set[tuple[str, str, str | None]]:
+    """Return what is no longer asked for, worked out from what the engine asks."""
+    found: set[tuple[str, str, str | None]] = set()
+    orders = {
+        "trace": ["none", "hash", "redacted", "content"],
+        "cache": ["none", "exact"],
+        "log": ["decision+hash", "decision", "none"],
+    }
+    for about, order in orders.items():
+        before, after = (getattr(part, about) or order[-1] for part in (old, new))
+        if order.index(after) > order.index(before):
+            found.add((about, before, None if after == order[-1] else after))
+    found |= {
+        ("redact", name, None)
+        for name in (*old.redact,)
+        if name not in new.redact and name in carried
+    }
+    return found | {("approval", name, None) for name in old.approval if name not in new.approval}
 
 
 def outlined(pair: Pair, dice: random.Random) -> Outlined:
