@@ -221,6 +221,7 @@ def test_what_comes_after_everything_is_never_reached(
     ("first", "second", "found"),
     [
         ("{spent_at_least: 0.5}", "{spent_at_least: 0.8}", ["MR206 b"]),
+        ("{spent_at_least: 0.5}", "{spent_at_least: 0.5}", ["MR206 b"]),
         ("{spent_at_least: 0.8}", "{spent_at_least: 0.5}", []),
     ],
 )
