@@ -295,9 +295,7 @@ class Space:
         carried = universe.carries[task]
         mentioned = universe.implied(names_in(conditions(self.clauses, "categories")))
         names = sorted(mentioned - carried)
-        for states in itertools.product(
-            (NO, YES) if self.served else (NO, 1, YES), repeat=len(names)
-        ):
+        for states in itertools.product((NO, YES) if self.served else (NO, 1, YES), repeat=len(names)):
             known = carried | {n for n, s in zip(names, states, strict=True) if s == YES}
             unknown = {n for n, s in zip(names, states, strict=True) if s == 1}
             if universe.implied(known) != known or universe.implied(unknown) - known != unknown:
@@ -349,12 +347,9 @@ class Space:
 
     def sent(self, matcher: Any) -> tuple[State, str] | None:
         """Return a request and a model that the property says never meet, if the guard lets them."""
-        case = oracle.Case(
-            {**self.universe.policy, "facts": {}},
-            self.universe.catalogue,
-            {"level": self.universe.levels[0], "task": next(iter(self.universe.carries))},
-            self.universe.at,
-        )
+        case = oracle.Case({**self.universe.policy, "facts": {}}, self.universe.catalogue,
+                           {"level": self.universe.levels[0], "task": next(iter(self.universe.carries))},
+                           self.universe.at)
         covered = {m["id"] for m in self.universe.catalogue if case.covers(matcher, m) != NO}
         for state in self.states():
             hit = self.universe.allows(state) & covered
@@ -392,9 +387,7 @@ def turning_points(universe: Universe) -> Iterator[int]:
         for part in [rule.get("set") or {}]
         if "max_cost_usd" in part
     ]
-    limits += [
-        number(b["limit_usd"]) for b in universe.policy.get("budgets") or [] if "limit_usd" in b
-    ]
+    limits += [number(b["limit_usd"]) for b in universe.policy.get("budgets") or [] if "limit_usd" in b]
     points: list[Fraction] = [
         Fraction(b["limit_tokens"] - DEFAULT_OUTPUT)
         for b in universe.policy.get("budgets") or []
@@ -405,11 +398,7 @@ def turning_points(universe: Universe) -> Iterator[int]:
             points.append(Fraction(model["context_window"] - DEFAULT_OUTPUT))
         if "price" not in model:
             continue
-        price = {
-            key: number(value)
-            for key, value in model["price"].items()
-            if key != "as_of" and key != "attested_by" and key != "expires"
-        }
+        price = {key: number(value) for key, value in model["price"].items() if key != "as_of" and key != "attested_by" and key != "expires"}
         rate = max(price["input"], price.get("cache_write", Fraction(0)))
         fixed = DEFAULT_OUTPUT * max(price["output"], price.get("reasoning", Fraction(0)))
         for limit in limits:

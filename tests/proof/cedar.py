@@ -181,13 +181,7 @@ def entities(catalogue: list[Json], at: datetime.date) -> list[Json]:
 
 
 def context(
-    *,
-    level: int,
-    categories: Iterable[str],
-    task: str,
-    needs: Iterable[str],
-    tokens: int,
-    facts: Json,
+    *, level: int, categories: Iterable[str], task: str, needs: Iterable[str], tokens: int, facts: Json
 ) -> Json:
     """Return a call as Cedar sees it."""
     return {

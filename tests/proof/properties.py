@@ -91,9 +91,7 @@ def _when(world: World) -> Json:
     if world.dice.chance(30):
         when = {**strategies._when(world), **when}
     if isinstance((when.get("facts") or {}).get("tenant"), dict):
-        when["facts"]["tenant"] = {
-            "prefix": world.dice.pick(("acme-", "acme", "acme-eu", "b", "a"))
-        }
+        when["facts"]["tenant"] = {"prefix": world.dice.pick(("acme-", "acme", "acme-eu", "b", "a"))}
     return _roughened(world.dice, when, "tokens")
 
 
@@ -109,11 +107,7 @@ def _matcher(world: World) -> Any:
         matcher = {"set": list(world.sets)[:2]}
     elif form == "all":
         return "all"
-    prefixes = {
-        "region": ("eu-", "eu", "eu-w", "us-"),
-        "operator": ("a", "ac"),
-        "id": ("a/", "a/o"),
-    }
+    prefixes = {"region": ("eu-", "eu", "eu-w", "us-"), "operator": ("a", "ac"), "id": ("a/", "a/o")}
     for key, some in prefixes.items():
         if isinstance(matcher.get(key), dict):
             matcher[key] = {"prefix": dice.pick(some)}
@@ -155,9 +149,7 @@ def _likely_claim(world: World, policy: Json) -> Json:
 def _varied(world: World, when: Json | None, models: Any) -> Json:
     """Narrow a claim, which keeps it true, or change it, which may not."""
     dice = world.dice
-    change = dice.pick(
-        ("none", "narrow", "narrow", "when", "widen", "not", "models", "none", "narrow", "none")
-    )
+    change = dice.pick(("none", "narrow", "narrow", "when", "widen", "not", "models", "none", "narrow", "none"))
     if change == "narrow":
         when = {**strategies._when(world), **(when or {})}
         if isinstance(models, dict) and dice.chance(40):

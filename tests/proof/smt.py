@@ -244,7 +244,9 @@ class Call:
                 z3.Implies(self.known[name], z3.Or(other.known[name], other.unknown[name]))
             )
         for name in self.facts:
-            found.append(z3.Implies(other.stated[name], self.facts[name] == other.facts[name]))
+            found.append(
+                z3.Implies(other.stated[name], self.facts[name] == other.facts[name])
+            )
         return found
 
     def when(self, clause: Json | None) -> Three:
@@ -360,7 +362,10 @@ def attribute(key: str, wanted: Any, model: Seen, named: Json) -> Three:
         return text(model.id, CERTAIN, wanted)
     if key in model.sets:
         known = model.data if key == "agreements" else model.own
-        members = {n: compared(known, has) for n, has in model.sets[key].items()}
+        members = {
+            n: compared(known, has)
+            for n, has in model.sets[key].items()
+        }
         return among(members, wanted)
     value, known = model.values[key]
     if key == "hosting":
@@ -407,15 +412,12 @@ class Policy:
             *self.resolved.certain(),
             *self.resolved.resolves(self.call),
         ]
-        self.whens = {
-            r["id"]: self.call.when(r.get("when"))
-            for r in self.rules
-            if "budget" not in (r.get("when") or {})
-        }
+        self.whens = {r["id"]: self.call.when(r.get("when")) for r in self.rules if "budget" not in (r.get("when") or {})}
         self.names = collected([policy, catalogue], {key: set() for key in KINDS})
         self.seen = {m["id"]: entry(m, at, self.names) for m in catalogue}
         self.passing = {
-            m["id"]: NEVER if self.retired(m) else self.guard(self.seen[m["id"]]) for m in catalogue
+            m["id"]: NEVER if self.retired(m) else self.guard(self.seen[m["id"]])
+            for m in catalogue
         }
 
     def guard(self, model: Seen) -> Any:
@@ -435,6 +437,7 @@ class Policy:
     def retired(self, model: Json) -> bool:
         day = model.get("retires")
         return day is not None and datetime.date.fromisoformat(str(day)) <= self.at
+
 
     def holds(self, claim: Json) -> bool:
         """Return whether a property holds.
@@ -467,11 +470,7 @@ class Policy:
             solver.add(*rules)
             return every([self.guard(model), covers(matcher, model, self.sets).possible])
         return some(
-            every(
-                [
-                    covers(matcher, entry(one, self.at, names), self.sets).possible,
-                    self.passing[one["id"]],
-                ]
-            )
+            every([covers(matcher, entry(one, self.at, names), self.sets).possible,
+                   self.passing[one["id"]]])
             for one in self.catalogue
         )

@@ -42,7 +42,9 @@ def unserved(world: Policy, call: Call, claim: Json) -> Iterator[Any]:
 
     chats = [m for m in world.catalogue if m.get("role", "chat") == "chat"]
     seen = world.seen
-    able = {m["id"]: every([world.passing[m["id"]], *capable(world, call, m)]) for m in chats}
+    able = {
+        m["id"]: every([world.passing[m["id"]], *capable(world, call, m)]) for m in chats
+    }
     removed: dict[str, list[Any]] = {name: [] for name in able}
     acting: list[tuple[Any, Any]] = []  # when a budget degrades, and its floor
     for budget in world.policy.get("budgets") or []:
@@ -130,7 +132,9 @@ def below_floors(
     """Yield when floors remove a model."""
     defaults = world.policy.get("defaults") or {}
     quality = [quality_at(world, model, task, defaults) for task in world.words.names]
-    known = some(call.task == place for place, value in enumerate(quality) if value is not None)
+    known = some(
+        call.task == place for place, value in enumerate(quality) if value is not None
+    )
     value: Any = exact(0)
     for place, one in enumerate(quality):
         if one is not None:

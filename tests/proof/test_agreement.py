@@ -71,7 +71,9 @@ def test_prover_enumeration_and_z3_agree() -> None:
     assert tally["enumerated"] > 0.9 * (tally["present"] + tally["served"])
 
 
-def replay(policy: Json, catalogue: list[Json], bundle: Bundle, claim: Json, proof: Proof) -> None:
+def replay(
+    policy: Json, catalogue: list[Json], bundle: Bundle, claim: Json, proof: Proof
+) -> None:
     """See that a counterexample is a decision that the property says does not exist."""
     assert proof.request is not None, claim
     assert day_of(proof.request.given, AT) == AT
