@@ -151,8 +151,8 @@ def less_asked(part: Difference) -> Iterator[tuple[str, Sequence[str]]]:
 
 def less_text(less: Less) -> str:
     """Return what was asked and what is asked now."""
-    now = "nothing" if less.new is None else f"`{less.new}`"
-    return f"{less.about} `{less.old}` -> {now}"
+    now = "nothing" if less.new is None else less.new
+    return f"{less.about} {less.old} -> {now}"
 
 
 SECTIONS: Mapping[str, str] = {

@@ -117,7 +117,7 @@ KINDS: Mapping[Direction | None, Kind] = {
 
 def direction_of(fields: Iterable[FieldChange], judges: Mapping[str, Judge]) -> Direction | None:
     """Return the direction that all changed fields agree on; remarks have none."""
-    found = {
+    found: set[Direction | None] = {
         judges[part.name](part.old, part.new) if part.name in judges else None
         for part in fields
         if part.name.rpartition(".")[2] not in REMARKS

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 from modelrouter.comparison.joint import LABELLED, UNLABELLED, Joint, carries_of, stand_in_of
@@ -206,8 +204,8 @@ class Reading:
         ]
         for name, fact in bundle.policy.facts.items():
             atoms = space.table.by_name[f"fact:{name}"].atoms
-            bits = (1 << place for place, atom in enumerate(atoms) if not fits(atom.value, fact))
-            found.append(space.only(f"fact:{name}", reduce(or_, bits, 0)))
+            bits = sum(1 << place for place, atom in enumerate(atoms) if not fits(atom.value, fact))
+            found.append(space.only(f"fact:{name}", bits))
         if self.joint.stated:
             found.append(nothing_stated(space))
         return tuple(box for box in found if space.filled(box))

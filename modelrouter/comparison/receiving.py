@@ -199,7 +199,8 @@ def answer_for(side: Side, model: str, call: Outlined, asked: Region, purse: Eff
     except TooHardError:
         return Answer(model=model, verdict="unknown", besides=besides)
     joint, bundle = side.reading.joint, side.reading.bundle
-    within = () if call.unlabelled else asked  # of unlabelled calls alone nobody need be told
+    said = call.unlabelled or call.level is not None or call.categories
+    within = () if said else asked  # who asks about a label knows whether there is one
     return Answer(
         model=model,
         verdict="sometimes",

@@ -70,7 +70,7 @@ def weaker_regions(
     Raises:
         TooHardError: A question needs too many boxes.
     """
-    asked = {}
+    asked: dict[str, list[Region]] = {}
     for about, order in WORDS.items():
         old, new = steps_of(before, model, about), steps_of(after, model, about)
         asked[about] = new

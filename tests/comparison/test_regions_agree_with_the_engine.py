@@ -164,8 +164,9 @@ def test_less_is_asked_just_where_the_engine_asks_for_less(case: Case, seed: int
         found = [*weaker_regions(Effort(space), pair.old, pair.new, model, kept)]
         for call in calls:
             point = point_of(pair, call)
-            sides = call.asked_of(pair.old.engine, model), call.asked_of(pair.new.engine, model)
-            if point is None or sides[0] is None or sides[1] is None:
+            before = call.asked_of(pair.old.engine, model)
+            after = call.asked_of(pair.new.engine, model)
+            if point is None or before is None or after is None:
                 continue
             told = {
                 (part.about, part.old, part.new)
@@ -173,7 +174,7 @@ def test_less_is_asked_just_where_the_engine_asks_for_less(case: Case, seed: int
                 if any(point & ~box == 0 for box in part.region)
                 and not part.about.startswith("runtime")
             }
-            expected = lost(*sides, carried=call.carried(pair.old.engine))
+            expected = lost(before, after, carried=call.carried(pair.old.engine))
             SEEN[f"less {bool(expected)}"] += 1
             assert told == expected, (model, call)
 
