@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from modelrouter.labels import Label
 from modelrouter.rollouts import RolloutSide
-from modelrouter.values import Json, usd
+from modelrouter.values import Json, usd, usd_text
 
 __all__ = [
     "NO_OBLIGATIONS",
@@ -167,8 +167,8 @@ class Candidate(NamedTuple):
         cost = self.expected_cost_usd
         parts = [
             f"{self.model}:",
-            "unpriced" if cost is None else f"about {cost:f} USD",
-            f"(at most {self.worst_cost_usd:f})" if self.worst_cost_usd is not None else "",
+            "unpriced" if cost is None else f"about {usd_text(cost)} USD",
+            "" if self.worst_cost_usd is None else f"(at most {usd_text(self.worst_cost_usd)})",
             f"quality {self.quality} {self.evidence}" if self.quality is not None else "",
         ]
         asked = ", ".join(f"{name}={value}" for name, value in self.obligations.as_json().items())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from modelrouter.decision import Reason, Removal
 from modelrouter.engine.clauses import Engine
 from modelrouter.engine.compiled import compile_bundle
 from modelrouter.errors import Problem
@@ -44,12 +45,36 @@ class LoadedPolicy:
         """Return the policy compiled for a day; the same one every time."""
         engine = self.engines.get(day)
         if engine is None:
-            compiled = compile_bundle(self.bundle, day)
+            compiled = kept(compile_bundle(self.bundle, day))
             while len(self.engines) >= DAYS_KEPT:
                 self.engines.pop(next(iter(self.engines)), None)
             # Two threads may compile at once: gates compare engines by identity, so one stays.
             engine = self.engines.setdefault(day, compiled)
         return engine
+
+
+def kept(engine: Engine) -> Engine:
+    """Return a compiled policy that removes every model if it breaks an invariant on its day.
+
+    A policy proves its invariants for the day it is loaded on. Facts expire and permits lapse
+    while a router runs; what cannot be proved of the new day is not sent on it.
+    """
+    if not engine.bundle.policy.invariants:
+        return engine
+    from modelrouter.proof.invariants import unproved  # noqa: PLC0415 - only for who has some
+
+    removals = tuple(
+        Removal(
+            models=engine.everything,
+            reason=Reason(
+                stage="guard",
+                rule=engine.bundle.place("invariants", name),
+                detail=f"every model is closed: invariant `{name}` is not proved for {engine.at}",
+            ),
+        )
+        for name, _, _ in unproved(engine.bundle, engine.at)
+    )
+    return replace(engine, retired=(*engine.retired, *removals)) if removals else engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

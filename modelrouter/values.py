@@ -25,6 +25,7 @@ __all__ = [
     "Usage",
     "pico_of",
     "usd",
+    "usd_text",
 ]
 
 FactValue: TypeAlias = str | bool | int
@@ -109,6 +110,12 @@ class Usage:
 def usd(pico: int | None) -> Decimal | None:
     """Return pico-dollars as US dollars, exactly and whatever the host's decimal context is."""
     return None if pico is None else EXACT.scaleb(Decimal(pico), -12)
+
+
+def usd_text(amount: Decimal) -> str:
+    """Return US dollars for people: without an exponent and without zeros at the end."""
+    whole, point, rest = f"{amount:f}".partition(".")
+    return whole + (point + rest).rstrip("0").rstrip(".")
 
 
 def pico_of(amount: Decimal) -> int:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from modelrouter.demo.expectations import Check
 from modelrouter.demo.playing import CLOSED, HOME, Outcome, Session
 from modelrouter.demo.steps import PATIENT
-from modelrouter.values import Json
+from modelrouter.values import Json, usd_text
 
 __all__ = ["KILLED", "call_as_json", "call_as_text", "ending", "opening", "summary_as_json"]
 
@@ -153,7 +153,7 @@ def used(outcome: Outcome) -> str:
 
 def money(value: Decimal | None) -> str:
     """Return an amount with its unit."""
-    return "unknown cost" if value is None else f"{value:f} USD"
+    return "unknown cost" if value is None else f"{usd_text(value)} USD"
 
 
 def as_number(value: Decimal | None) -> float | None:

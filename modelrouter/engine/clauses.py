@@ -165,7 +165,8 @@ class Engine:
         index: Places of names.
         table: Figures of the models, in catalogue order.
         everything: The mask of all models.
-        retired: What retirement removes.
+        retired: What is removed for every request: retired models, and in a router every model
+            on a day for which an invariant is not proved.
         forbids: Forbids and requires, by id.
         gates: Where only a permit makes a model eligible.
         reads_budgets: Whether an objective or advisory rule reads how much is spent.
