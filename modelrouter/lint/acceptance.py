@@ -13,8 +13,6 @@ from modelrouter.policy.document import Accepted
 
 __all__ = ["Sorted", "sort_out"]
 
-ABOUT_ACCEPTANCES = frozenset({"MR503", "MR504"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorted:
@@ -60,9 +58,7 @@ def sort_out(
 
 def matches(entry: Accepted, problem: Problem) -> bool:
     """Whether an entry speaks of a finding."""
-    if problem.code != entry.code or problem.code in ABOUT_ACCEPTANCES:
-        return False
-    return entry.about is None or entry.about == problem.about
+    return problem.code == entry.code and entry.about in {None, problem.about}
 
 
 def lapsed(

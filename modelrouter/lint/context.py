@@ -50,11 +50,16 @@ class LintContext:
 
     @property
     def chats(self) -> int:
-        """The models that answer chats and are not retired."""
+        """The models that answer chats and have not retired."""
+        return self.serving & ~self.engine.table.not_chat
+
+    @property
+    def serving(self) -> int:
+        """The models that have not retired."""
         gone = 0
         for removal in self.engine.retired:
             gone |= removal.models
-        return self.engine.everything & ~self.engine.table.not_chat & ~gone
+        return self.engine.everything & ~gone
 
     @property
     def standing(self) -> tuple[Rule, ...]:

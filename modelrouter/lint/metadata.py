@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterator
 
 from modelrouter.engine.model_matching import expired
+from modelrouter.engine.spending import places
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found, listed
 from modelrouter.policy.catalogue import ModelEntry, Prices
@@ -46,7 +47,8 @@ def overdue(context: LintContext) -> Iterator[Found]:
 def old_evidence(context: LintContext) -> Iterator[Found]:
     """Yield models whose evidence of quality is old (MR601)."""
     tasks = context.bundle.words.tasks | {"*"}
-    for entry in context.models:
+    for place in places(context.serving):
+        entry = context.models[place]
         old = {
             name: evidence.measured
             for name, evidence in entry.quality.items()
@@ -68,7 +70,8 @@ def old_evidence(context: LintContext) -> Iterator[Found]:
 
 def prices(context: LintContext) -> Iterator[Found]:
     """Yield models whose price is old, or missing where something counts money (MR602)."""
-    for place, entry in enumerate(context.models):
+    for place in places(context.serving):
+        entry = context.models[place]
         if entry.price is None or expired(entry.price.expires, context.at):
             users = counting_money(place, context) if context.chats >> place & 1 else []
             if users:

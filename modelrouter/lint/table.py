@@ -78,7 +78,7 @@ CHECKS: tuple[Check, ...] = (
         "MR204", "MR213",
     ),
     check(
-        "MR209", "warning", "the model is never eligible", models.ineligible, "MR203", "MR603"
+        "MR209", "warning", "the model is never eligible", models.ineligible, "MR203"
     ),
     check(
         "MR210", "info", "the task has no floor of quality", quality.tasks_without_floor,
@@ -127,6 +127,6 @@ CHECKS: tuple[Check, ...] = (
     ),
     check("MR502", "error", "the rule's last day has passed", metadata.overdue),
     check("MR601", "warning", "evidence of quality is old", metadata.old_evidence),
-    check("MR602", "warning", "a price is old or missing", metadata.prices, "MR209", "MR603"),
+    check("MR602", "warning", "a price is old or missing", metadata.prices, "MR209"),
     check("MR603", "warning", "the model has retired or soon will", models.retiring),
 )  # fmt: skip

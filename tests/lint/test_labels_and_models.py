@@ -123,6 +123,8 @@ def test_a_single_model_has_nowhere_to_fall_back_to_only_if_there_are_others() -
     assert codes(models=two) == ["MR207 restricted"]
     wide = "{id: a, effect: permit, when: {level: restricted}, models: all}"
     assert codes("-", wide, models=two) == []
+    retired = models(f"{HOME}, quality: 1}}", f"{VENDOR}, quality: 1, retires: '2026-01-01'}}")
+    assert codes(models=retired) == ["MR603 vendor/one"]
     # One of two for each value of a fact still makes two for the label.
     rules = (
         (

@@ -69,6 +69,21 @@ def test_one_mistake_gives_one_finding(
     assert codes(*rules, **others) == found
 
 
+def test_a_model_that_still_serves_for_a_while_is_looked_at_like_any_other() -> None:
+    models = """
+        - {id: home/one, weights: open, hosting: self_hosted, quality: 1}
+        - {id: home/two, weights: open, hosting: self_hosted, quality: 1}
+        - {id: vendor/one, weights: closed, hosting: vendor_api, quality: 1, retires: "RETIRES",
+           price: {input: 1, output: 1, as_of: "2020-01-01"}}
+    """
+    rule = "{id: a, effect: forbid, models: {hosting: vendor_api}}"
+    soon = models.replace("RETIRES", "2026-12-01")
+    assert codes(models=soon) == ["MR602 vendor/one", "MR603 vendor/one"]
+    assert codes(rule, models=soon) == ["MR209 vendor/one", "MR603 vendor/one"]
+    gone = models.replace("RETIRES", "2026-11-01")
+    assert codes(rule, models=gone) == ["MR603 vendor/one"]
+
+
 def test_the_cause_is_named_where_the_consequence_is_found() -> None:
     rule = "{id: a, effect: require, when: {categories: pii}, models: {operator: acmee}}"
     found = findings(rule)

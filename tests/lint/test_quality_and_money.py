@@ -140,6 +140,8 @@ BUDGET = "id: b, period: month, on_exceed: degrade"
           "models: {weights: closed}}"),), ["MR207 public", "MR402 b"]),
         (f"{BUDGET}, limit_usd: 9, models: {{weights: open}}", (), ["MR404 b"]),
         (f"{BUDGET}, limit_usd: 9, models: {{id: home/two}}, degrade_to: {{id: home/one}}", (), []),
+        # dearer than one of those it replaces, cheaper than the other
+        (f"{BUDGET}, limit_usd: 9, models: {{id: [home/one, vendor/one]}}", (), []),
         (f"{BUDGET}, limit_tokens: 9000, models: {{weights: open}}", (), []),
         # never metered: what it degrades to does not matter
         (f"{BUDGET}, limit_usd: 9, when: {{level: restricted}}, models: {{weights: closed}}", (),
