@@ -262,7 +262,9 @@ def change_labels(policy: Json, _: list[Json], dice: random.Random) -> None:
     elif key == "at_least":
         labels["categories"][dice.choice(names)]["at_least"] = dice.choice(levels)
     elif key == "includes":
-        labels["categories"][names[-1]]["includes"] = dice.sample(names[:-1], dice.randint(0, 1))
+        labels["categories"][names[-1]]["includes"] = dice.sample(
+            names[:-1], min(dice.randint(0, 1), len(names) - 1)
+        )
     elif key == "levels":
         labels["levels"] = [*levels, "beyond"] if dice.random() < 0.5 else ["below", *levels]
     elif key == "add":

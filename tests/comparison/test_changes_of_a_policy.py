@@ -353,3 +353,12 @@ def test_what_takes_too_long_counts_as_wider(monkeypatch: pytest.MonkeyPatch) ->
     assert {part.not_comparable for part in found.differences} == {TOO_HARD}
     assert found.not_comparable is not None
     assert found.wider
+
+
+def test_a_new_lowest_level_opens_calls_that_state_it_and_no_others() -> None:
+    forbid = "{id: x, effect: forbid, when: {level: {at_least: open}}, models: {id: cloud/one}}"
+    rule = ("rules:\n", f"rules:\n  - {forbid}\n")
+    lower = ("levels: [open, team, vault]", "levels: [below, open, team, vault]")
+    found = compare(small(rule), small(rule, lower), at=TODAY)
+    # A label states a level or a category: there is no call that is `below` without saying so.
+    assert texts(found, CLOUD) == ["labelled; level below; without phi; without pii; task chat"]
