@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from modelrouter.loader import Inspection
     from modelrouter.policy.bundle import Bundle
 
-__all__ = ["Gate", "errors_of", "gated", "refusal_of", "tests_pass"]
+__all__ = ["Gate", "errors_of", "gated", "lint_is_clean", "refusal_of", "tests_pass"]
 
 Gate: TypeAlias = "Callable[[Bundle, datetime.date], tuple[Problem, ...]]"
 """Returns why a policy may not come into force on a day; nothing to say lets it pass."""
 
 
 def errors_of(found: Inspection) -> tuple[Problem, ...]:
-    """Return every error of the load and of the linter; what they warn of lets a policy pass."""
-    return tuple(part for part in found.problems if part.severity == "error")
+    """Return every error that stopped the load; see `lint_is_clean` for what the linter finds."""
+    errors = (part for part in found.problems if part.severity == "error")
+    return tuple(errors) if found.bundle is None else ()
+
+
+def lint_is_clean(bundle: Bundle, today: datetime.date) -> tuple[Problem, ...]:
+    """Return the linter's errors, but those the owner accepts. A gate."""
+    from modelrouter.lint.linting import lint  # noqa: PLC0415 - pydantic only with a policy
+
+    return tuple(part for part in lint(bundle, today) if part.severity == "error")
 
 
 def tests_pass(bundle: Bundle, today: datetime.date) -> tuple[Problem, ...]:

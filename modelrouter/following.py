@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from modelrouter.accepting import errors_of, gated, refusal_of, tests_pass
+from modelrouter.accepting import errors_of, gated, lint_is_clean, refusal_of, tests_pass
 from modelrouter.errors import ModelRouterError, Problem
 from modelrouter.forking import renew_after_fork
 from modelrouter.in_force import InForce, LoadedPolicy
@@ -176,7 +176,7 @@ class Follower:
             return ()
 
         tests = (tests_pass,) if self.options.run_tests else ()
-        problems = gated(bundle, today, (*tests, can_be_built, *self.options.gates))
+        problems = gated(bundle, today, (lint_is_clean, *tests, can_be_built, *self.options.gates))
         return (None, problems) if problems else (built[0], ())
 
     def verified(self, at: datetime.datetime, at_s: float) -> None:

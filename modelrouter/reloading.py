@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelrouter.accepting import Gate, tests_pass
+from modelrouter.accepting import Gate, lint_is_clean, tests_pass
 from modelrouter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Reload:
     @property
     def every_gate(self) -> tuple[Gate, ...]:
         """The gates of a policy that has loaded, in their order."""
-        return (*((tests_pass,) if self.run_tests else ()), *self.gates)
+        return (lint_is_clean, *((tests_pass,) if self.run_tests else ()), *self.gates)
 
 
 def check_stale_level(options: Reload, bundle: Bundle) -> None:

@@ -147,7 +147,7 @@ def read_policy(
         before = look_at(path, files)
         if first != before:
             continue
-        found = inspect(path)
+        found = inspect(path, at=at.date())
         files = found.files
         if look_at(path, files) == before:
             return Reading(found=found, sight=before, files=files, at=at, at_s=at_s)

@@ -85,6 +85,18 @@ COMMANDS = (
         verbs=True,
     ),
     Command(
+        name="diff",
+        group=OWNERS,
+        summary="say what a changed policy newly allows, forbids or no longer asks for",
+        module="modelrouter.cli.diff",
+    ),
+    Command(
+        name="who-can",
+        group=OWNERS,
+        summary="say which models may receive a call, or what a model may receive",
+        module="modelrouter.cli.who_can",
+    ),
+    Command(
         name="decide",
         group=DEVELOPERS,
         summary="answer requests with decisions, as JSON lines",

@@ -64,7 +64,9 @@ def replacements(clause: MeterClause, context: LintContext) -> int:
 def degrade_nowhere(context: LintContext) -> Iterator[Found]:
     """Yield budgets that leave no model once they degrade (MR402)."""
     for clause in context.engine.meters:
-        if clause.budget.on_exceed != "degrade" or replacements(clause, context):
+        if clause.budget.on_exceed != "degrade" or not clause.mask & context.chats:
+            continue
+        if replacements(clause, context):
             continue
         name = clause.budget.id
         key = "on_exceed" if clause.budget.degrade_to is None else "degrade_to"

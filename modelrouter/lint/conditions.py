@@ -41,7 +41,7 @@ def conditions_of(context: LintContext) -> Iterator[tuple[Part, RequestMatcher]]
     """Yield every condition on the call that the loader has not refused already."""
     policy = context.policy
     refused = {problem.about for problem in context.bundle.problems if problem.code == "MR202"}
-    for rule in policy.rules:
+    for rule in context.standing:
         if rule.when is not None and rule.id not in refused:
             yield ("rules", rule.id), rule.when
     for section, parts in (

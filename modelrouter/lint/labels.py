@@ -176,7 +176,8 @@ def served_once(regions: Regions, mask: int) -> Region:
 def deny_from_too_high(context: LintContext) -> Iterator[Found]:
     """Yield the default deny that no declared category reaches (MR301)."""
     scheme = context.engine.scheme
-    deny_from = context.policy.defaults.default_deny_from or scheme.highest
+    gates = [gate.deny_from for gate in context.engine.gates]
+    deny_from = scheme.levels[min(gates, default=0)]
     implied: Mapping[str, int] = {
         name: scheme.rank[category.at_least] for name, category in scheme.categories.items()
     }

@@ -85,20 +85,22 @@ def inert(context: LintContext) -> Iterator[Found]:
         requests = context.regions.when(rule.when, unknown=False)
         gate = gate_of(rule, context)
         if requests and not space.touches(requests, (above(space, gate),)):
-            level = context.engine.scheme.levels[gate]
+            levels = context.engine.scheme.levels
+            needed = f"below `{levels[gate]}`" if gate < len(levels) else "where it stands"
             yield Found(
                 part=("rules", rule.id),
                 at=("id",),
-                message=f"permit `{rule.id}` is inert: below `{level}` no permit is needed",
+                message=f"permit `{rule.id}` is inert: {needed} no permit is needed",
                 hint="lower `default_deny_from`, or forbid the other models",
             )
 
 
 def gate_of(rule: Rule, context: LintContext) -> int:
-    """Return the place of the level from which a permit is needed."""
+    """Return the place of the level from which a permit's layer needs one; none is the last."""
     gates = context.engine.gates
     own = (gate for gate in gates if any(clause.id == rule.id for clause in gate.permits))
-    return next(own, gates[0]).deny_from
+    found = next(own, None)
+    return len(context.engine.scheme.levels) if found is None else found.deny_from
 
 
 def above(space: Bounded, gate: int) -> int:

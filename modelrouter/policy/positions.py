@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from modelrouter.policy.catalogue import Catalog, ModelEntry
 from modelrouter.policy.document import Budget, Objective, Policy, Rule, Runtime
@@ -49,6 +49,17 @@ class Positions:
         if source is None:
             return "policy", 1, 1
         return source.file, *source.position((*path, *within), key=key)
+
+    def renamed(self, name: Callable[[str], str]) -> Positions:
+        """Return the same places in files of other names."""
+        sources = {source.file: source for source, _ in self.parts.values()}
+        if self.main is not None:
+            sources[self.main.file] = self.main
+        new = {file: replace(source, file=name(file)) for file, source in sources.items()}
+        return Positions(
+            main=None if self.main is None else new[self.main.file],
+            parts={part: (new[source.file], path) for part, (source, path) in self.parts.items()},
+        )
 
 
 NOWHERE = Positions()

@@ -41,6 +41,7 @@ class RouterOptions(TypedDict, total=False):
     approve: Callable[[Approval], bool | Awaitable[bool]] | None
     receipts: Callable[[Receipt], None] | None
     receipt_key: bytes | None
+    shadow: Bundle | None
     tracer_provider: TracerProvider | None
     clock: Clock | None
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from modelrouter.errors import BundleRefused, ConfigurationError
 from modelrouter.folders import is_folder, yaml_files
+from modelrouter.lint.linting import lint
 from modelrouter.loader import load
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.kinds import kind_of
@@ -225,7 +226,7 @@ def main_of(path: Path) -> Path:
 def check_fitness(bundle: Bundle, today: datetime.date) -> None:
     """Refuse to sign a policy that its own owner would not release."""
     where = f"`modelrouter check {bundle.path}`"
-    errors = [problem for problem in bundle.problems if problem.severity == "error"]
+    errors = [problem for problem in lint(bundle, today) if problem.severity == "error"]
     if errors:
         lines = "\n".join(str(problem) for problem in errors)
         raise BundleRefused(f"the policy has errors:\n{lines}", hint=where)

@@ -46,7 +46,19 @@ def load_files(files: Mapping[str, bytes], *, main: str, shown: str) -> Bundle:
         key: dataclasses.replace(place, file=place.file and inner(place.file, folder, shown))
         for key, place in found.bundle.places.items()
     }
-    return dataclasses.replace(found.bundle, path=shown, places=places, problems=problems)
+    layers = tuple(
+        dataclasses.replace(layer, file=inner(layer.file, folder, shown))
+        for layer in found.bundle.layers
+    )
+    positions = found.bundle.positions.renamed(lambda file: inner(file, folder, shown))
+    return dataclasses.replace(
+        found.bundle,
+        path=shown,
+        places=places,
+        positions=positions,
+        problems=problems,
+        layers=layers,
+    )
 
 
 def mapped(problem: Problem, folder: str, shown: str) -> Problem:

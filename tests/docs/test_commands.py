@@ -13,7 +13,7 @@ import pytest
 
 from tests.docs.test_documents import ROOT, blocks, name_of
 
-DOCUMENTS = [ROOT / "docs" / "bundles.md", ROOT / "docs" / "editors.md"]
+DOCUMENTS = [ROOT / "docs" / f"{name}.md" for name in ("bundles", "editors", "reviewing-changes")]
 MODELROUTER = 'modelrouter() { "$PYTHON" -m modelrouter "$@"; }\n'
 
 

@@ -517,7 +517,8 @@ def test_a_level_the_policy_does_not_have_is_refused(tmp_path: Path) -> None:
         tmp_path, reload=Reload(interval_s=None, settle_s=0, stale_deny_from="confidential")
     )
     levels = {"levels": ["low", "high"], "categories": {}}
-    write(tmp_path, policy=policy(labels=levels, rules=[]))
+    served = {"id": "served", "effect": "permit", "when": {"level": "high"}, "models": "all"}
+    write(tmp_path, policy=policy(labels=levels, rules=[served]))
     assert [part.code for part in router.reload().rejected] == ["MR702"]
 
 

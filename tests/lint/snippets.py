@@ -52,14 +52,17 @@ def policy(*rules: str, **sections: str) -> str:
     return text
 
 
-def report(*rules: str, at: datetime.date = DAY, pedantic: bool = False, **sections: str) -> Report:
-    return examine(load_text(policy(*rules, **sections), at=at), at, pedantic=pedantic)
+def report(*rules: str, at: str = "2026-11-23", pedantic: str = "", **sections: str) -> Report:
+    """Return everything the linter says of a policy; `pedantic` is any text or none."""
+    day = datetime.date.fromisoformat(at)
+    bundle = load_text(policy(*rules, **sections), at=day)
+    return examine(bundle, day, pedantic=bool(pedantic))
 
 
-def findings(*rules: str, at: datetime.date = DAY, **sections: str) -> tuple[Problem, ...]:
+def findings(*rules: str, at: str = "2026-11-23", **sections: str) -> tuple[Problem, ...]:
     return report(*rules, at=at, **sections).problems
 
 
-def codes(*rules: str, at: datetime.date = DAY, **sections: str) -> list[str]:
+def codes(*rules: str, at: str = "2026-11-23", **sections: str) -> list[str]:
     """Return `CODE about` of every finding."""
     return sorted(f"{part.code} {part.about}" for part in findings(*rules, at=at, **sections))

@@ -137,7 +137,7 @@ def requests(engine: Engine) -> Iterator[tuple[Label, Subject]]:
     bundle, scheme = engine.bundle, engine.scheme
     whens = [rule.when for rule in bundle.policy.rules if rule.when is not None]
     named = {name for when in whens for name in when.facts or {}}
-    facts = [
+    facts: list[tuple[Any, ...]] = [
         (*VALUES[fact.type], *({"string": ("zz",), "int": (0, 2, 7, 11)}.get(fact.type, ())))
         if name in named
         else (VALUES[fact.type][0],)
@@ -155,7 +155,7 @@ def requests(engine: Engine) -> Iterator[tuple[Label, Subject]]:
     assume(count <= REQUESTS_AT_MOST)
     for task in tasks:
         for label in labels[task]:
-            for asked, size, *values in itertools.product(needs, tokens, *facts):
+            for asked, size, *stated in itertools.product(needs, tokens, *facts):
                 yield (
                     label,
                     Subject(
@@ -165,7 +165,7 @@ def requests(engine: Engine) -> Iterator[tuple[Label, Subject]]:
                         task=task,
                         needs=asked,
                         tokens=size,
-                        facts=tuple(values),
+                        facts=tuple(stated),
                         spent={},
                     ),
                 )

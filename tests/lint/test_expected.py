@@ -57,6 +57,13 @@ def test_every_shipped_policy_is_expected_to_give_notes_alone() -> None:
     assert {line.split()[1] for part in rows.values() for line, _ in part} == {"info"}
 
 
+@pytest.mark.parametrize("layer", ["organisation", "team", "application"])
+def test_of_the_shipped_layers_nothing_is_said(layer: str) -> None:
+    seen = inspect(SHIPPED / "layered" / layer, at=DAY)
+    assert seen.bundle is not None
+    assert examine(seen.bundle, DAY).problems == ()
+
+
 def test_the_startup_accepts_that_nobody_reads_pictures_with_secrets() -> None:
     seen = inspect(SHIPPED / "startup", at=DAY)
     assert seen.bundle is not None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
 
 from tests.lint.snippets import DAY, PERMIT, codes, findings
 
+FLOOR = "{id: f, effect: floor, set: {min_quality: 0.5}}"
 HOME = "{id: home/one, weights: open, hosting: self_hosted, price: {input: 1, output: 1}"
 VENDOR = "{id: vendor/one, weights: closed, hosting: vendor_api, price: {input: 1, output: 1}"
 
@@ -87,6 +86,8 @@ def test_capabilities_are_looked_at_one_by_one_and_only_where_some_model_serves(
         "MR203 restricted+phi+tools",
         "MR207 restricted+phi",
     ]
+    # A label that nobody serves is not named again for each capability.
+    assert codes("-", models=catalogue) == ["MR203 restricted"]
     # An embedding model's capabilities are of no use to a chat.
     embed = f"{HOME.replace('one', 'embed')}, role: embed, capabilities: [audio]}}"
     only = models(f"{HOME}, quality: 1}}", f"{HOME.replace('one', 'two')}, quality: 1}}", embed)
@@ -105,6 +106,14 @@ def test_a_task_that_carries_a_category_serves_no_label_without_it() -> None:
     ]
     other = "{letter: {carries: [phi]}, other: {}}"
     assert codes(*rules, tasks=other) == ["MR210 letter", "MR210 other"]
+
+
+def test_what_a_task_carries_is_no_service_to_labels_without_it() -> None:
+    # Letters are served, and they always carry phi: nobody serves a call without.
+    rule = "{id: a, effect: require, when: {task: other}, models: {tags: none-has-it}}"
+    found = codes(rule, FLOOR, tasks="{letter: {carries: [phi]}, other: {}}")
+    assert found == ["MR203 public", "MR209 vendor/one"]
+    assert codes(rule, FLOOR, tasks="{letter: {carries: []}, other: {}}") == ["MR205 a"]
 
 
 def test_a_single_model_has_nowhere_to_fall_back_to_only_if_there_are_others() -> None:
@@ -229,7 +238,7 @@ def test_facts_of_a_model_that_have_expired_are_unknown_to_the_linter_too() -> N
     ).replace("2026-11-22", '"2026-11-22"')
     # Nobody knows any more that it is self-hosted, so the permit does not cover it.
     assert codes(models=catalogue) == ["MR207 restricted"]
-    assert codes(models=catalogue, at=datetime.date(2026, 11, 22)) == []
+    assert codes(models=catalogue, at="2026-11-22") == []
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,12 @@ def test_a_budget_limits_something_and_leaves_something(
     assert codes(*rules, budgets=f"[{{{budget}}}]") == found
 
 
+def test_a_budget_for_embeddings_alone_is_left_alone() -> None:
+    models = catalogue("quality: 0.8", "quality: 0.8", "role: embed")
+    budget = f"{BUDGET}, limit_usd: 0, models: {{weights: closed}}, degrade_to: {{id: home/one}}"
+    assert codes(models=models, budgets=f"[{{{budget}}}]") == []
+
+
 ORDER = "order: [{minimise: cost}]"
 
 
@@ -215,6 +221,7 @@ def test_what_comes_after_everything_is_never_reached(
     ("first", "second", "found"),
     [
         ("{spent_at_least: 0.5}", "{spent_at_least: 0.8}", ["MR206 b"]),
+        ("{spent_at_least: 0.5}", "{spent_at_least: 0.5}", ["MR206 b"]),
         ("{spent_at_least: 0.8}", "{spent_at_least: 0.5}", []),
     ],
 )
@@ -295,7 +302,7 @@ def test_the_reason_of_a_hard_rule_is_asked_for_on_request() -> None:
     soft = "{id: b, effect: floor, set: {min_quality: 0.6}, strength: soft}"
     advisory = "{id: c, effect: forbid, models: {weights: open}, strength: advisory}"
     assert report(reasoned, soft, advisory).problems == ()
-    asked = report(reasoned, soft, advisory, pedantic=True).problems
+    asked = report(reasoned, soft, advisory, pedantic="yes").problems
     assert [(part.code, part.about, part.severity) for part in asked] == [
         ("MR501", "inside", "warning")
     ]

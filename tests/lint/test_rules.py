@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
 
 from tests.lint.snippets import codes, findings
@@ -186,6 +184,26 @@ def test_a_condition_on_an_impossible_label_can_never_match(when: str, hint: str
     ]
 
 
+@pytest.mark.parametrize(
+    ("task", "hint"),
+    [
+        ("", "its level and its categories exclude each other"),
+        (", task: chat", "its task, level and categories exclude each other"),
+    ],
+)
+def test_a_contradiction_of_several_parts_is_said_to_be_one(task: str, hint: str) -> None:
+    labels = """
+        categories:
+          card: {at_least: restricted}
+          draft: {at_least: internal, includes: note}
+          note: {at_least: internal}
+    """
+    when = f"{{level: internal, categories: {{any: [card, draft], none: note}}{task}}}"
+    rule = f"{{id: a, effect: forbid, when: {when}, models: {{weights: closed}}}}"
+    found = findings(rule, labels=labels, tasks="[chat]")
+    assert [(part.code, part.hint) for part in found if part.code != "MR210"] == [("MR202", hint)]
+
+
 def test_conditions_of_every_section_are_looked_at() -> None:
     when = "when: {level: public, categories: phi}"
     found = codes(
@@ -314,7 +332,14 @@ def test_a_rule_does_not_outlive_its_last_day_unnoticed(rule: str, found: list[s
     assert codes(f"{{id: a, {rule}}}") == found
 
 
+def test_nothing_else_is_said_of_a_lapsed_permit() -> None:
+    when = "when: {level: internal, categories: phi}"
+    assert codes(f"{{id: a, effect: permit, {when}, models: all, expires: '2026-11-22'}}") == [
+        "MR502 a"
+    ]
+
+
 def test_the_day_decides() -> None:
     rule = "{id: a, effect: floor, set: {min_quality: 0.5}, expires: '2026-12-31'}"
-    assert codes(rule, at=datetime.date(2026, 12, 31)) == []
-    assert codes(rule, at=datetime.date(2027, 1, 1)) == ["MR502 a"]
+    assert codes(rule, at="2026-12-31") == []
+    assert codes(rule, at="2027-01-01") == ["MR502 a"]

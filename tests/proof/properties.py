@@ -150,6 +150,18 @@ def _likely_claim(world: World, policy: Json) -> Json:
         narrow = [models for models in permits if models != "all"]
         when = {"level": {"at_least": deny_from(policy, world)}}
         models = {"not": dice.pick(narrow)} if narrow else strategies._models(world)
+        beyond = [
+            names
+            for rule in rules
+            if rule["effect"] == "permit" and "categories" in rule.get("when", {})
+            for names in [rule["when"]["categories"]]
+            if not isinstance(names, dict) or list(names) == ["any"]
+        ]
+        if beyond and dice.chance(50):
+            # Where the call surely carries none of these, no permit speaks of it.
+            names = dice.pick(beyond)
+            when["categories"] = {"none": names["any"] if isinstance(names, dict) else names}
+            models = "all"
         if not permits:
             models = "all"
     return _varied(world, when, models)

@@ -103,15 +103,15 @@ def meter(
             "limit_calls": exact(1),
         }[unit]
         if amount is None:
-            if budget["on_exceed"] != "warn":
+            if budget.get("on_exceed", "deny") != "warn":
                 removed[name].append(metered[name])
             continue
         over[name] = every([able[name], metered[name], spent + amount > limit])
-    if budget["on_exceed"] == "warn":
+    if budget.get("on_exceed", "deny") == "warn":
         return
     for name, exceeds in over.items():
         removed[name].append(exceeds)
-    if budget["on_exceed"] == "degrade":
+    if budget.get("on_exceed", "deny") == "degrade":
         acts = some(over.values())
         if "degrade_floor" in budget:
             acting.append((acts, exact(budget["degrade_floor"])))

@@ -54,3 +54,35 @@ def test_what_is_always_there_expires_with_all_of_its_block(absent: str, require
     proved = absent == required or (same_block and absent not in ALONE)
     assert Policy(policy, [HOME], AT).holds(claim) == proved
     assert outcome(bundle_of(policy, [HOME]), claim).holds == proved
+
+
+@pytest.mark.parametrize("over", ["present", "any"])
+@pytest.mark.parametrize("effect", ["permit", "require"])
+@pytest.mark.parametrize(
+    "matcher", [{"retention_days": 0}, {"not": {"retention_days": 30}}, {"set": ["brief", "west"]}]
+)
+def test_what_is_unstated_neither_permits_nor_meets_a_requirement(
+    matcher: Json, effect: str, over: str
+) -> None:
+    """The only model does not say how long it keeps data: it may be 30 days."""
+    rule: Json = {"id": "short", "effect": effect, "models": matcher}
+    sets: Json = {"brief": {"retention_days": 0}, "west": {"id": {"prefix": "west/"}}}
+    policy: Json = {
+        "labels": "standard",
+        "sets": sets,
+        "rules": [rule] if effect == "permit" else [OPEN, rule],
+    }
+    claim: Json = {
+        "id": "c",
+        "over": over,
+        "when": {"level": "restricted"},
+        "never_sent": {"retention_days": {"at_least": 5, "at_most": 4}},
+    }
+    if over == "any" and "set" in matcher:
+        claim["never_sent"] = {**claim["never_sent"], "not": {"id": {"prefix": "west/"}}}
+    assert Policy(policy, [HOME], AT).holds(claim)
+    assert outcome(bundle_of(policy, [HOME]), claim).holds
+    stated = {**HOME, "data": {"retention_days": 0}}
+    served: Json = {"id": "s", "when": {"level": "restricted"}, "always_served": True}
+    assert outcome(bundle_of(policy, [stated]), served).holds
+    assert not outcome(bundle_of(policy, [HOME]), served).holds

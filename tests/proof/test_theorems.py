@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,54 @@ def test_ignorance_never_widens() -> None:
     assert tally["compared"] > 10 * FEWER
     # The law would say little if unknowns never mattered, or if nothing was ever allowed.
     assert tally["narrower"] > tally["compared"] / 20, tally
+    assert tally["left"] > tally["compared"] / 20, tally
+
+
+@st.composite
+def with_default(draw: st.DrawFn) -> tuple[Json, list[Json], bool]:
+    """Draw a policy with a fact that has a default, and rules that read it."""
+    dice, world, policy, catalogue = draw(worlds())
+    default = dice.chance(50)
+    facts = {
+        **(policy.get("facts") or {}),
+        "extra": {"type": "bool", "source": "host", "default": default},
+    }
+    rules = [
+        {
+            "id": f"reading-{number}",
+            "effect": effect,
+            "when": {"facts": {"extra": dice.chance(50)}},
+            "models": strategies._models(world),
+        }
+        for number, effect in enumerate(("forbid", "permit"))
+    ]
+    policy = {**policy, "facts": facts, "rules": [*policy.get("rules", []), *rules]}
+    return hosted(policy), catalogue, default
+
+
+def test_a_fact_that_is_left_out_is_its_default() -> None:
+    tally: Counter[str] = Counter()
+
+    @often(FEWER)
+    @given(with_default())
+    def compare(drawn: tuple[Json, list[Json], bool]) -> None:
+        policy, catalogue, default = drawn
+        universe = Universe(policy, catalogue, bundle_of(policy, catalogue), AT)
+        try:
+            states = list(Space(universe, {}, served=False).states())
+        except TooManyStatesError:
+            tally["too many"] += 1
+            return
+        short = [s for s in states if "extra" not in dict(s.facts)]
+        for state in short[:: 1 + len(short) // SAMPLED]:
+            stated = replace(state, facts=(*state.facts, ("extra", default)))
+            tally["compared"] += 1
+            tally["left"] += bool(universe.allows(state))
+            assert universe.allows(state) == universe.allows(stated), state
+
+    compare()
+    assert tally["too many"] < FEWER / 5
+    assert tally["compared"] > 5 * FEWER
     assert tally["left"] > tally["compared"] / 20, tally
 
 

@@ -115,6 +115,8 @@ def test_a_policy_that_fails_its_tests_or_has_none_is_not_signed(
 
 def test_tests_are_decided_on_the_day_that_is_given(tmp_path: Path, keys: Keys) -> None:
     retired = CATALOG.replace("quality: 0.5", 'quality: 0.5, retires: "2026-11-30"')
+    successor = CATALOG[CATALOG.index("  - {id") :].replace("house/small", "house/tall")
+    retired += successor.replace("input: 1", "input: 9")
     folder = policy_in(tmp_path, models=retired)
     assert packed(folder, keys).content
     with pytest.raises(BundleRefused, match="test `stays` fails"):
@@ -311,8 +313,7 @@ def test_an_older_release_does_not_come_back(tmp_path: Path, folder: Path, keys:
     for serial in (8, 7, 1):
         with pytest.raises(BundleRefused, match=f"serial {serial}, and 9 was accepted"):
             take(serial)
-    policy_in(folder, policy=POLICY.replace("level: restricted", "level: confidential"))
-    (folder / "policy_test.yaml").write_text(TESTS.replace("level: restricted", "level: public"))
+    policy_in(folder, policy=POLICY.replace("hosting: self_hosted", "weights: open"))
     with pytest.raises(BundleRefused, match="another policy was accepted with the same serial 9"):
         take(9)
     assert take(10)
