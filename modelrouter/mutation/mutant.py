@@ -25,7 +25,8 @@ class Mutant:
         place: Its id, file and line.
         words: How it was changed.
         tightens: Whether the policy allows less than before, or asks for more; otherwise it
-            allows more, or asks for less.
+            allows more, or asks for less. That is the direction of the clause: a budget that
+            restricts may also lower soft floors, and a rule may ask for less at a higher level.
         guards: Whether the change concerns which models are eligible.
         bundle: The changed policy. Its digest is that of the original.
     """

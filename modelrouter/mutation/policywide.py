@@ -26,11 +26,11 @@ def default_deny_mutants(bundle: Bundle) -> Iterator[Mutant]:
             yield default_deny_mutant(changed(bundle, defaults=defaults), place, (now, name))
     for number, layer in enumerate(bundle.layers if len(bundle.layers) > 1 else ()):
         place = RuleRef(id=layer.file, file=layer.file, line=layer.deny_line)
-        stated = layer.deny_from
-        for name in () if stated is None else steps_from(stated, bundle.scheme.levels):
+        level = layer.deny_from
+        for name in () if level is None else steps_from(level, bundle.scheme.levels):
             other = replace(layer, deny_from=name)
             layers = (*bundle.layers[:number], other, *bundle.layers[number + 1 :])
-            yield default_deny_mutant(replace(bundle, layers=layers), place, (str(stated), name))
+            yield default_deny_mutant(replace(bundle, layers=layers), place, (str(level), name))
 
 
 def steps_from(now: str, levels: tuple[str, ...]) -> Iterator[str]:

@@ -606,3 +606,12 @@ def test_mutants_are_not_judged_by_some_of_the_tests(option: str, tmp_path: Path
 def test_the_tests_of_a_shipped_policy_notice_nine_changes_of_ten(name: str) -> None:
     done = run("test", "-q", str(POLICIES / name), "--require", "100", "--require-score", "90")
     assert done.code == 0, done.out
+
+
+def test_of_a_policy_below_another_its_own_clauses_are_covered() -> None:
+    done = run("test", "--json", str(POLICIES / "layered" / "team"))
+    found = done.json["coverage"]
+    # Three rules, a budget and its own default deny; nothing of the organisation's.
+    assert (found["clauses"], found["covered"]) == (5, 5)
+    done = run("test", "--json", str(POLICIES / "layered" / "organisation"))
+    assert done.json["coverage"]["clauses"] == 7

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from modelrouter.decide import Snapshot, decide
@@ -97,13 +97,13 @@ def at_most(less: Shown, more: Shown) -> bool:
     )
 
 
-def steady(mutant: Mutant) -> bool:
+def steady(bundle: Bundle, mutant: Mutant) -> bool:
     """Whether a change has one direction even where it makes a budget restrict, or not.
 
     A budget that restricts takes models away and, with `degrade_floor`, brings some back. A
     dear model that is forbidden may be what kept a budget from being enough.
     """
-    budgets = mutant.bundle.policy.budgets
+    budgets = (*bundle.policy.budgets, *mutant.bundle.policy.budgets)
     return mutant.section == "budgets" and all(part.degrade_floor is None for part in budgets)
 
 
@@ -122,7 +122,9 @@ def check(bundle: Bundle, mutants: list[Mutant], dice: random.Random, count: int
                 for engine in (before, after)
             )
             less, more = (other, one) if mutant.tightens else (one, other)
-            if one.degraded == other.degraded or steady(mutant):
+            # A rule for low levels alone asks for less of an unlabelled call that counts as high.
+            directed = mutant.section != "labels"
+            if directed and (one.degraded == other.degraded or steady(bundle, mutant)):
                 assert at_most(shown(less), shown(more)), (str(mutant), request, spent)
             if same:
                 assert shown(one) == shown(other), (str(mutant), request, spent)
@@ -138,6 +140,7 @@ def test_mutants_of_a_shipped_policy_keep_the_laws(name: str) -> None:
     max_examples=CASES,
     deadline=None,
     derandomize=True,
+    phases=[Phase.generate],  # what is said of a failure is short, and shrinking takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(case=cases(), seed=st.integers(0, 2**30))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from modelrouter.loader import load_text
+from modelrouter.loader import load, load_text
 from modelrouter.mutation.operators import mutants_of
 from modelrouter.policy.bundle import Bundle, digest_of
 
@@ -274,3 +276,21 @@ def test_making_mutants_changes_nothing_and_is_repeatable() -> None:
     assert len(first) == len({*first})
     again = digest_of(bundle.policy, bundle.catalogs, bundle.tests, bundle.properties)
     assert again == bundle.digest
+
+
+def test_of_a_policy_below_another_only_its_own_clauses_are_changed() -> None:
+    layered = Path(__file__).parents[2] / "policies" / "layered"
+    bundle = load(layered / "team")
+    mutants = list(mutants_of(bundle))
+    assert {Path(mutant.place.file or "").parent.name for mutant in mutants} == {"team"}
+    assert {mutant.section for mutant in mutants} == {"rules", "budgets", "defaults"}
+    # The team closes from confidential; that gate moves, the organisation's stays.
+    moved = [mutant for mutant in mutants if mutant.section == "defaults"]
+    assert [(mutant.words, mutant.tightens) for mutant in moved] == [
+        ("from restricted instead of confidential", False),
+        ("from internal instead of confidential", True),
+    ]
+    assert [layer.deny_from for layer in moved[0].bundle.layers] == ["restricted", "restricted"]
+    # The organisation is the top: who is unlabelled is its matter.
+    top = {mutant.section for mutant in mutants_of(load(layered / "organisation"))}
+    assert top == {"rules", "budgets", "defaults", "labels"}
