@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from modelrouter.labels import Label
@@ -178,10 +178,11 @@ def named(values: Iterable[tuple[str, object]], prefix: str) -> list[str]:
     ]
 
 
-def entry_at(point: Point) -> dict[str, Json]:
+def entry_at(point: Point, tasks: Collection[str]) -> dict[str, Json]:
     """Return the conceivable model at a point as a catalogue entry.
 
-    What has expired is written as a block that expired long ago.
+    What has expired is written as a block that expired long ago. A task that none of `tasks`
+    is comes with the model, as one it has evidence for.
     """
     values = {
         name.removeprefix("model:"): value
@@ -189,27 +190,29 @@ def entry_at(point: Point) -> dict[str, Json]:
         if name.startswith("model:")
     }
     entry: dict[str, Json] = {"id": "some-model", "hosting": "vendor_api", "weights": "closed"}
-    data: dict[str, Json] = {}
-    gone = any(
-        values.get(name) is ABSENT for name in ("hosting", "weights", "tags", "capabilities")
-    )
-    for name in ("id", "hosting", "weights", "operator", "region", "licence"):
-        if name in values and values[name] is not ABSENT:
-            entry[name] = plain(values[name])
-    for name in ("retention_days", "trains_on_data"):
-        if name in values and values[name] is not ABSENT:
-            data[name] = plain(values[name])
+    entry |= stated(values, ("id", "hosting", "weights", "operator", "region", "licence"))
+    data = stated(values, ("retention_days", "trains_on_data"))
     for name, block in (("tags", entry), ("capabilities", entry), ("agreements", data)):
         members = named(values.items(), f"{name}:")
         if members:
             block[name] = [*members]
     if values.get("agreements") is ABSENT:
         data["expires"] = LONG_AGO
-    if gone:
+    if any(values.get(name) is ABSENT for name in ("hosting", "weights", "tags", "capabilities")):
         entry["expires"] = LONG_AGO
     if data:
         entry["data"] = data
+    task = str(point.values["task"])
+    if task not in tasks:
+        entry["quality"] = {task: 0.5}
     return entry
+
+
+def stated(values: Mapping[str, object], names: Iterable[str]) -> dict[str, Json]:
+    """Return the attributes that a conceivable model states."""
+    return {
+        name: plain(values[name]) for name in names if name in values and values[name] is not ABSENT
+    }
 
 
 LONG_AGO = "1970-01-01"

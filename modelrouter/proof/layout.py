@@ -98,6 +98,8 @@ def space_of(bundle: Bundle, mentions: Mentions, *, any_model: bool = False) -> 
         for name in in_order_of_inclusion(bundle)
     }
     tasks = sorted(bundle.words.tasks)
+    if any_model and bundle.policy.tasks is None:
+        tasks += tasks_of_others(tasks, mentions.whens)
     task = table.add("task", [Atom(value=name, text=name) for name in tasks])
     others = [
         table.add(f"fact:{name}", fact_atoms(name, fact, mentions.whens))
@@ -141,6 +143,15 @@ def in_order_of_inclusion(bundle: Bundle) -> list[str]:
             else:
                 waiting.append(after)
     return [*reversed(found)]
+
+
+def tasks_of_others(tasks: Sequence[str], whens: Iterable[RequestMatcher]) -> list[str]:
+    """Return a task for each way in which one that a new model brings can differ.
+
+    A policy without `tasks:` has those of its catalogue, so a model can bring one of its own.
+    """
+    atoms = text_atoms([when.task for when in whens if when.task is not None])
+    return [name for name in (str(atom.value) for atom in atoms) if name not in tasks]
 
 
 def carried_by(bundle: Bundle, tasks: Sequence[str]) -> list[tuple[int, frozenset[str]]]:

@@ -234,7 +234,7 @@ class Claims:
             model=model,
             region=described(space, opened(space, found, question)),
             request=asked_at(point, self.engine),
-            entry=entry_at(point) if claim.over == "any" else None,
+            entry=entry_at(point, self.engine.bundle.words.tasks) if claim.over == "any" else None,
         )
 
 

@@ -73,9 +73,6 @@ def test_a_longer_retention_than_a_catalogue_can_state_is_inconceivable() -> Non
     assert outcome(bundle, claim).holds
 
 
-@pytest.mark.xfail(
-    reason="without `tasks:` a new catalogue entry adds a task, which the proof does not consider"
-)
 def test_a_model_that_brings_a_task_of_its_own_is_conceivable() -> None:
     rule: Json = {
         "id": "known-tasks-stay",
