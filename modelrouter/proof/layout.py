@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelrouter.proof.coherence import NO, UNKNOWN, YES, Coherence
@@ -22,7 +22,7 @@ MOST = 10**12
 """The most tokens a request, and days a catalogue, can state."""
 TEXTS = ("id", "operator", "region", "licence")
 SETS = ("tags", "capabilities", "agreements")
-LISTED = {
+LISTED: Mapping[str, tuple[object, ...]] = {
     "hosting": ("self_hosted", "private_cloud", "vendor_api"),
     "weights": ("open", "closed"),
     "trains_on_data": (True, False),

@@ -14,7 +14,8 @@ from modelrouter.policytest import trials_of
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = ("-p", "modelrouter.pytest_plugin")
+# Loaded by name: an installed package brings it as an entry point too.
+PLUGIN = ("-p", "no:modelrouter", "-p", "modelrouter.pytest_plugin")
 POLICY = """\
 apiVersion: modelrouter/v1
 kind: Policy

@@ -155,7 +155,7 @@ def requests(engine: Engine) -> Iterator[tuple[Label, Subject]]:
     assume(count <= REQUESTS_AT_MOST)
     for task in tasks:
         for label in labels[task]:
-            for asked, size, *stated in itertools.product(needs, tokens, *facts):
+            for asked, size, stated in itertools.product(needs, tokens, itertools.product(*facts)):
                 yield (
                     label,
                     Subject(
@@ -165,7 +165,7 @@ def requests(engine: Engine) -> Iterator[tuple[Label, Subject]]:
                         task=task,
                         needs=asked,
                         tokens=size,
-                        facts=tuple(stated),
+                        facts=stated,
                         spent={},
                     ),
                 )

@@ -114,15 +114,15 @@ class Universe:
     catalogue: list[Json]
     bundle: Bundle
     at: datetime.date
-    allowed: dict[State, frozenset[str]] = field(default_factory=dict)
+    allowed: dict[State, frozenset[str]] = field(default_factory=dict[State, frozenset[str]])
 
     def __post_init__(self) -> None:
         """Read what the policy declares, and compile it."""
         labels = self.policy.get("labels")
         labels = labels if isinstance(labels, dict) else {"categories": oracle.STANDARD}
-        self.levels: list[str] = labels.get("levels") or oracle.LEVELS
+        self.levels: list[str] = list(labels.get("levels") or oracle.LEVELS)
         self.categories: Json = labels.get("categories") or {}
-        self.unlabelled: str = labels.get("unlabelled", "top")
+        self.unlabelled: str = str(labels.get("unlabelled", "top"))
         self.facts: Json = self.policy.get("facts") or {}
         self.engine = compile_bundle(self.bundle, self.at)
         self.snapshot = snapshot_from(Given(), self.engine)

@@ -206,7 +206,7 @@ class Call:
     def possible(self) -> list[Any]:
         """Return what holds of every request that can exist."""
         words = self.words
-        found = [self.level >= 0, self.level < len(words.levels)]
+        found: list[Any] = [self.level >= 0, self.level < len(words.levels)]
         found += [self.task >= 0, self.task < len(words.names)]
         found += [self.tokens >= 0, self.tokens <= MOST_TOKENS]
         for name, (at_least, includes) in words.categories.items():
@@ -333,7 +333,7 @@ def conceivable(names: Mapping[str, set[str]]) -> tuple[Seen, list[Any]]:
     """Return any model a catalogue could hold, and what is true of all of them."""
     own, data = z3.Bool("own"), z3.Bool("data")
     hosting, weights, days = z3.Int("hosting"), z3.Int("weights"), z3.Int("retention_days")
-    values = {"hosting": (hosting, own), "weights": (weights, own)}
+    values: dict[str, Any] = {"hosting": (hosting, own), "weights": (weights, own)}
     for key in ("operator", "region", "licence"):
         values[key] = (z3.String(key), z3.And(own, z3.Bool(f"has.{key}")))
     values["retention_days"] = (days, z3.And(data, z3.Bool("has.retention_days")))
