@@ -47,12 +47,17 @@ class Charge:
 
     Attributes:
         amount: In the budget's unit; never negative.
-        limit: The most the account may have spent and held, or None for no limit.
+        limit: The most the account may have spent and held, or None for no limit. An amount of
+            0 fits even where more is spent already.
     """
 
     account: Account
     amount: int
     limit: int | None
+
+    def exceeds(self, gone: int) -> bool:
+        """Whether this would be too much for an account that has spent and held `gone`."""
+        return self.limit is not None and self.amount > max(self.limit - gone, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +89,7 @@ class Shortage:
     @property
     def passing(self) -> bool:
         """Whether it would fit once the calls in flight have settled at nothing."""
-        limit = self.charge.limit
-        return limit is not None and self.spent + self.charge.amount <= limit
+        return self.charge.limit is not None and not self.charge.exceeds(self.spent)
 
 
 class BudgetStore(Protocol):
@@ -171,10 +175,7 @@ class MemoryLedger:
         with self.lock:
             for charge in charges:
                 balance = self.balances.get(charge.account, Balance())
-                if (
-                    charge.limit is not None
-                    and balance.spent + balance.held + charge.amount > charge.limit
-                ):
+                if charge.exceeds(balance.spent + balance.held):
                     return Shortage(charge=charge, spent=balance.spent, held=balance.held)
             for charge in charges:
                 self.balances.setdefault(charge.account, Balance()).held += charge.amount

@@ -489,7 +489,7 @@ def meter(case: Case, left: list[Json], reasons: Json, warnings: list[str]) -> l
             amount = amounts[unit]
             if amount is None:
                 dropped.append(model)
-            elif spent + amount > number(budget[unit]):
+            elif amount and spent + amount > number(budget[unit]):  # nothing exceeds nothing
                 over.append(model)
         share = case.spent_share(budget)
         if share >= number(budget.get("warn_at", 0.8)) or not number(budget[unit]):

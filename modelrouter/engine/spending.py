@@ -102,9 +102,12 @@ def meter(
 
 
 def exceeding(clause: MeterClause, metered: int, sizes: Sizes, gone: int) -> tuple[int, int]:
-    """Return the metered models that would exceed the limit, and those without a bound."""
+    """Return the metered models that would exceed the limit, and those without a bound.
+
+    More than the limit may be spent already; what adds nothing to it exceeds nothing.
+    """
     over = boundless = 0
-    room = clause.limit - gone
+    room = max(clause.limit - gone, 0)
     worst = sizes.worst if clause.unit == "usd" else None
     for place in places(metered):
         amount = amount_on(clause, sizes, place) if worst is None else worst[place]

@@ -15,7 +15,7 @@ from modelrouter.mutation.profile import Profile, ceilings_of, profile_of
 from modelrouter.mutation.witness import Witness, first_witness
 from modelrouter.proof.coherence import NO, UNKNOWN, YES
 from modelrouter.proof.conditions import known_requests
-from modelrouter.proof.examples import asked_at
+from modelrouter.proof.examples import asked_at, supplied
 from modelrouter.proof.layout import mentions_of, space_of
 from modelrouter.proof.space import TooHardError
 from modelrouter.values import Request
@@ -116,15 +116,6 @@ def requests_in(space: Space, boxes: list[int], engine: Engine) -> Iterator[Aske
         asked = asked_at(space.point(box), engine)
         if asked is not None:
             yield supplied(asked, engine)
-
-
-def supplied(asked: AskedRequest, engine: Engine) -> AskedRequest:
-    """Return a request without the facts that only a classifier may state."""
-    declared = engine.bundle.policy.facts
-    facts = {
-        name: value for name, value in asked.facts.items() if declared[name].source != "classifier"
-    }
-    return asked.model_copy(update={"facts": facts})
 
 
 def unlabelled_in(

@@ -109,7 +109,7 @@ class Below:
         return ("tasks", list(tasks).index(name)) if listed else ("tasks", name)
 
     def check_new_task(self, name: str, task: Task, path: Path) -> None:
-        """Refuse a task for which a guardrail above would not hold that holds for `other`."""
+        """Refuse a task that would escape what holds above for any task nobody foresaw."""
         for kind, section, clause in escaped(name, self.above.policy, self.above.words.tasks):
             self.note(
                 path,
@@ -118,16 +118,30 @@ class Below:
                 upper=self.above.place_of_id(section, clause),
                 hint="use a task declared above, or let that rule speak of it by a `prefix`",
             )
-        other = (self.above.policy.tasks or {}).get("other", Task())
-        lacking = sorted(set(other.carries) - set(task.carries))
-        if lacking:
-            self.note(
-                path,
-                "MR137",
-                f"task `{name}` would not carry `{lacking[0]}`, as `other` does above",
-                upper=self.above.place_of(("tasks", "other")),
-                hint=f"give it `carries: [{', '.join(sorted(other.carries))}]`",
-            )
+        self.check_carried(name, task, path)
+
+    def check_carried(self, name: str, task: Task, path: Path) -> None:
+        """Refuse a task that carries less than `other`; in a closed list, less than every task."""
+        above = self.above.policy.tasks or {}
+        held = {"other": above["other"]} if "other" in above else above
+        own = self.implied(task)
+        lacking = {upper: self.implied(held[upper]) - own for upper in held}
+        if not held or not all(lacking.values()):
+            return
+        upper = min(lacking, key=lambda each: (len(lacking[each]), each))
+        missing = min(lacking[upper].intersection(held[upper].carries))
+        self.note(
+            path,
+            "MR137",
+            f"task `{name}` would not carry `{missing}`, as `{upper}` does above",
+            upper=self.above.place_of(("tasks", upper)),
+            hint=f"give it `carries: [{', '.join(sorted(held[upper].carries))}]`",
+        )
+
+    def implied(self, task: Task) -> frozenset[str]:
+        """Return what a task carries with everything that implies."""
+        scheme = scheme_of(self.above.policy.labels)
+        return scheme.implied(frozenset(task.carries) & scheme.categories.keys())
 
     def check_models(self) -> None:
         """Whoever adds a model adds a recipient."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
     from modelrouter.proof.space import Region, Space
 
-__all__ = ["asked_at", "described", "entry_at", "request_at", "widened"]
+__all__ = ["asked_at", "described", "entry_at", "request_at", "supplied", "widened"]
 
 CERTAINTY = {
     1 << NO: "without {}",
@@ -123,6 +123,15 @@ def asked_at(point: Point, engine: Engine) -> AskedRequest | None:
             "given": {"budgets": spent},
         }
     )
+
+
+def supplied(asked: AskedRequest, engine: Engine) -> AskedRequest:
+    """Return a request without the facts that only a classifier may state."""
+    declared = engine.bundle.policy.facts
+    facts = {
+        name: value for name, value in asked.facts.items() if declared[name].source != "classifier"
+    }
+    return asked.model_copy(update={"facts": facts})
 
 
 def said(label: Label | None, engine: Engine) -> dict[str, object]:

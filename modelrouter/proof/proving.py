@@ -19,7 +19,7 @@ from modelrouter.engine.compiled import compile_bundle
 from modelrouter.engine.model_matching import facts_of, match_model
 from modelrouter.engine.truth import FALSE
 from modelrouter.proof.conditions import known_requests, models_region, when_region
-from modelrouter.proof.examples import asked_at, described, entry_at
+from modelrouter.proof.examples import asked_at, described, entry_at, supplied
 from modelrouter.proof.guarding import Question, guardrails_of
 from modelrouter.proof.layout import mentions_of, space_of
 from modelrouter.proof.serving import add_mentions, asked_region, served_regions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
     from modelrouter.policy.bundle import Bundle
     from modelrouter.policy.suite import AskedRequest, Property
+    from modelrouter.proof.coherence import Point
     from modelrouter.proof.space import Region, Space
     from modelrouter.values import Json
 
@@ -204,12 +205,20 @@ class Claims:
         """Prove that every request has a candidate, whatever the budgets."""
         space = self.space(claim, served=True)
         start = space.meet(self.start(space, claim), asked_region(space, claim))
-        served = space.join(*served_regions(space, self.engine, start))
+        served: Region = ()
+        if not self.lacking:
+            served = space.join(*served_regions(space, self.engine, start))
         question = Question(permitted=start, removed=served)
         found = space.leftover(start, served)
         if found is not None:
             return self.refuted(claim, space, found, question)
         return self.proved(claim, space, start)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether every call lacks a fact: one that is required and no classifier supplies."""
+        facts = self.engine.bundle.policy.facts.values()
+        return any(fact.required and fact.source == "classifier" for fact in facts)
 
     def proved(self, claim: Property, space: Space, start: Region) -> Proof:
         """Return that a claim holds; of no request at all it holds vacuously."""
@@ -233,9 +242,16 @@ class Claims:
             over=claim.over,
             model=model,
             region=described(space, opened(space, found, question)),
-            request=asked_at(point, self.engine),
+            request=self.request_at(point, claim),
             entry=entry_at(point, self.engine.bundle.words.tasks) if claim.over == "any" else None,
         )
+
+    def request_at(self, point: Point, claim: Property) -> AskedRequest | None:
+        """Return the request at a point; where every call lacks a fact, as one that can be made."""
+        asked = asked_at(point, self.engine)
+        if asked is None or not claim.always_served or not self.lacking:
+            return asked
+        return supplied(asked, self.engine)
 
 
 def opened(space: Space, box: int, question: Question) -> int:

@@ -211,3 +211,25 @@ def test_a_decision_on_unknown_things_alone_says_what_is_unknown() -> None:
     )
     assert decision.deny_stage == "unclassified"
     assert decision.unclassified == ("fact `purpose` is missing",)
+
+
+FREE = model("free", price={"input": 0, "output": 0})
+
+
+@pytest.mark.parametrize("spent_usd", [0, 99, 100, 101])
+@pytest.mark.parametrize("on_exceed", ["deny", "degrade"])
+def test_a_call_that_adds_nothing_exceeds_no_budget(on_exceed: str, spent_usd: int) -> None:
+    """A reload with a lower limit, or a late settlement, leaves more spent than the limit."""
+    month = {"id": "month", "period": "month", "limit_usd": 100, "on_exceed": on_exceed}
+    spent = {"month": spent_usd * PICO_PER_USD}
+    decision = decided(FREE, budgets=[month], spent=spent)
+    assert chosen(decision) == ["free"]
+    assert "month:degraded" not in decision.warnings
+    # Whatever adds something is refused from the limit on.
+    both = decided(FREE, model("paid"), budgets=[{**month, "on_exceed": "deny"}], spent=spent)
+    assert chosen(both) == (["free", "paid"] if spent_usd < 100 else ["free"])
+
+
+def test_a_budget_of_calls_counts_free_calls_too() -> None:
+    day = {"id": "day", "period": "day", "limit_calls": 1}
+    assert decided(FREE, budgets=[day], spent={"day": 2}).deny_stage == "budget"

@@ -374,3 +374,21 @@ def test_settling_twice_changes_nothing() -> None:
 
     asyncio.run(twice())
     assert balances(ledger) == {"b": (3, 0)}
+
+
+@pytest.mark.parametrize(("amount", "fits"), [(0, True), (1, False)])
+def test_an_overspent_account_holds_nothing_more(amount: int, *, fits: bool) -> None:
+    ledger = MemoryLedger()
+    account = Account(budget="b", scope=(), window="w", ends=0)
+
+    async def late() -> Hold | Shortage:
+        hold = await ledger.reserve([Charge(account=account, amount=5, limit=10)])
+        assert isinstance(hold, Hold)
+        await ledger.settle(hold, {"b": 12})
+        return await ledger.reserve([Charge(account=account, amount=amount, limit=10)])
+
+    found = asyncio.run(late())
+    assert isinstance(found, Hold) == fits
+    if isinstance(found, Shortage):
+        assert not found.passing
+    assert balances(ledger) == {"b": (12, 0)}

@@ -307,6 +307,39 @@ def test_a_new_task_meets_every_guardrail_that_other_meets(
     assert codes(tmp_path, clause, {"tasks": ["chat"]}) == ["MR137"] * escapes
 
 
+CLOSED: Json = {"care": {"carries": ["phi"]}, "billing": {"carries": ["pii", "financial"]}}
+
+
+@pytest.mark.parametrize(
+    ("carries", "refused"),
+    [
+        ([], 1),
+        (["pii"], 1),
+        (["financial"], 1),
+        (["phi"], 0),
+        (["financial", "pii"], 0),
+        (["financial", "phi"], 0),  # `phi` includes `pii`
+        (["phi", "secrets"], 0),
+    ],
+)
+def test_a_new_task_of_a_closed_list_carries_what_some_task_of_it_does(
+    carries: list[str], refused: int, tmp_path: Path
+) -> None:
+    """Every call of the upper policy carries `phi`, or `pii` and `financial`."""
+    notes = {"tasks": {"notes": {"carries": carries}}}
+    assert codes(tmp_path, {"tasks": CLOSED}, notes) == ["MR137"] * refused
+
+
+def test_in_a_closed_list_a_task_that_carries_nothing_leaves_new_ones_free(tmp_path: Path) -> None:
+    open_one: Json = {"tasks": {**CLOSED, "talk": {}}}
+    assert codes(tmp_path, open_one, {"tasks": ["notes"]}) == []
+    # `other` stands for every task that nobody foresaw, so it alone counts.
+    strict: Json = {"tasks": {**open_one["tasks"], "other": {"carries": ["phi"]}}}
+    assert codes(tmp_path, strict, {"tasks": ["notes"]}) == ["MR137"]
+    includes: Json = {"tasks": {"other": {"carries": ["pii"]}}}
+    assert codes(tmp_path, includes, {"tasks": {"notes": {"carries": ["phi"]}}}) == []
+
+
 def test_what_is_declared_twice_alike_is_no_mistake(tmp_path: Path) -> None:
     shared: Json = {
         "labels": {"categories": {"pii": {"at_least": "internal"}}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from modelrouter.policy.suite import AskedRequest
 from tests.proof.judging import AT, asked, bundle_of, outcome
 from tests.proof.smt import Policy
 from tests.strategies import Json
@@ -123,3 +124,52 @@ def test_a_call_with_a_missing_fact_is_none_of_those_that_must_be_served() -> No
     }
     assert outcome(bundle_of(document, CATALOGUE), CLAIM).holds
     assert Policy(document, CATALOGUE, AT).holds(CLAIM)
+
+
+@pytest.mark.parametrize(("price", "proved"), [(0, True), (0.000001, False)])
+@pytest.mark.parametrize("gone", [9, 10])
+def test_a_budget_that_is_spent_and_more_leaves_what_costs_nothing(
+    gone: int, price: float, *, proved: bool
+) -> None:
+    free = {**model("free", 0.8), "price": {"input": price, "output": price}}
+    document: Json = {
+        "labels": "standard",
+        "rules": [
+            {"id": "open", "effect": "permit", "when": {"level": "restricted"}, "models": "all"}
+        ],
+        "budgets": [{"id": "month", "period": "month", "limit_usd": 9}],
+    }
+    bundle = bundle_of(document, [free])
+    assert outcome(bundle, CLAIM).holds == proved
+    spent = AskedRequest.model_validate({"level": "public", "given": {"budgets": {"month": gone}}})
+    assert (asked(bundle, spent).outcome == "route") == proved
+
+
+@pytest.mark.parametrize("when", [{}, {"level": "public"}, {"facts": {"topic": "a"}}])
+def test_where_a_classifier_has_to_supply_a_fact_nobody_is_served(when: Json) -> None:
+    """No router takes such a fact from anybody, so every call lacks it."""
+    topic: Json = {"type": "enum", "values": ["a", "b"], "source": "classifier"}
+    rules: Json = [
+        {"id": "open", "effect": "permit", "when": {"level": "restricted"}, "models": "all"}
+    ]
+    claim = {**CLAIM, **({"when": when} if when else {})}
+    document: Json = {"labels": "standard", "facts": {"topic": topic}, "rules": rules}
+    assert outcome(bundle_of(document, CATALOGUE), claim).holds
+    document["facts"] = {"topic": {**topic, "required": True}}
+    bundle = bundle_of(document, CATALOGUE)
+    found = outcome(bundle, claim)
+    assert found.outcome == "refuted"
+    assert found.request is not None
+    assert asked(bundle, found.request).deny_stage == "missing_fact:topic"
+    # What nobody asks is served vacuously; and nothing of this widens what is never sent.
+    nobody = {**claim, "when": {"level": "public", "categories": ["phi"]}}
+    assert (outcome(bundle, nobody).outcome, outcome(bundle, nobody).vacuous) == ("proved", True)
+    assert (
+        outcome(
+            bundle,
+            {"id": "c", "when": {**when}, "never_sent": "all"}
+            if when
+            else {"id": "c", "never_sent": "all"},
+        ).outcome
+        == "refuted"
+    )
