@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -91,6 +91,7 @@ class CallArguments(RoutingArguments, total=False):
 LARGEST = 1_000_000
 LONGEST_FACT = 1_000
 LARGEST_FACT = 2**63
+LIMITS = ("model", "max_cost_usd", "min_quality", "max_ttft_ms")
 ROUTING = frozenset(RoutingArguments.__annotations__)
 
 
@@ -100,11 +101,21 @@ class Prepared:
 
     Attributes:
         timeout_s: The call's own deadline in seconds, or None.
+        by: Returns the request as another policy checks it.
     """
 
     payload: Payload
     request: Request
     timeout_s: float | None
+    by: Callable[[Bundle], Request]
+
+    def under(self, bundle: Bundle) -> Prepared:
+        """Return the same call checked against another policy.
+
+        Raises:
+            CallError: It names what that policy does not declare.
+        """
+        return replace(self, request=self.by(bundle))
 
 
 def prepare(
@@ -118,8 +129,27 @@ def prepare(
     parameters = {name: value for name, value in given.items() if name not in ROUTING}
     payload = normalise(messages, parameters, needs=listed(given.get("needs"), "needs"))
     inside = said(given)
+    limits = {name: given.get(name) for name in LIMITS}
+    if limits["model"] is not None:
+        limits["model"] = listed(limits["model"], "model")
+
+    def by(bundle: Bundle) -> Request:
+        return request_of(payload, around, inside, limits, bundle)
+
+    timeout_s = seconds(given.get("timeout"))
+    return Prepared(payload=payload, request=by(bundle), timeout_s=timeout_s, by=by)
+
+
+def request_of(
+    payload: Payload,
+    around: Inherited,
+    inside: Inherited,
+    limits: Mapping[str, object],
+    bundle: Bundle,
+) -> Request:
+    """Return the request as one policy checks it."""
     names = (*around.sensitivity, *inside.sensitivity)
-    request = Request(
+    return Request(
         declared=declared_label(names, (*around.labels, *inside.labels), bundle),
         evidence=unscannable_labels(payload, bundle),
         task=merge_task(around.task, inside.task),
@@ -129,9 +159,8 @@ def prepare(
         max_output=payload.max_output,
         choices=payload.choices,
         facts=merge_facts(around.facts, inside.facts),
-        limits=limits_of(given, bundle),
+        limits=limits_of(limits, bundle),
     )
-    return Prepared(payload=payload, request=request, timeout_s=seconds(given.get("timeout")))
 
 
 def said(given: Mapping[str, object]) -> Inherited:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelrouter.errors import Problem
-from modelrouter.folders import inside, is_companion, is_folder, is_there, yaml_files
+from modelrouter.folders import (
+    FILES_AT_MOST,
+    inside,
+    is_companion,
+    is_folder,
+    is_there,
+    yaml_files,
+)
 from modelrouter.policy.catalogue import Catalog
 from modelrouter.policy.document import Policy
 from modelrouter.policy.findings import Findings, did_you_mean
@@ -18,8 +25,6 @@ from modelrouter.policy.vocabulary import Vocabulary
 from modelrouter.yamlsource import Source, read_file
 
 __all__ = ["Reading", "Refusal"]
-
-FILES_AT_MOST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class Reading:
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
         misnamed: Tests and properties of no policy of their folder, noted once.
+        folders: Folders that were listed, or were to be.
         elsewhere: Files that were looked for and are not there, and those of a shadow policy.
     """
 
@@ -52,6 +58,7 @@ class Reading:
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
     misnamed: set[Path] = field(default_factory=set[Path])
+    folders: set[Path] = field(default_factory=set[Path])
     elsewhere: list[Path] = field(default_factory=list[Path])
 
     def read(self, file: Path) -> Source:
@@ -62,6 +69,7 @@ class Reading:
 
     def files(self, folder: Path) -> tuple[Path, ...] | Refusal:
         """Return the YAML files of a folder by name, or why not."""
+        self.folders.add(folder)
         try:
             found = yaml_files(folder)
         except OSError:

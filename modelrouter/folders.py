@@ -5,7 +5,10 @@ from __future__ import annotations
 import fnmatch
 from pathlib import Path
 
-__all__ = ["inside", "is_companion", "is_folder", "is_there", "yaml_files"]
+__all__ = ["FILES_AT_MOST", "inside", "is_companion", "is_folder", "is_there", "yaml_files"]
+
+FILES_AT_MOST = 200
+"""A folder with more YAML files than this is no policy folder."""
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 COMPANIONS = ("*_test.yaml", "*_test.yml", "properties.yaml", "properties.yml")

@@ -64,7 +64,7 @@ class Inspection:
         readable: Whether there was a policy document to speak of. False if the path does not
             exist or may not be read, if the file is empty, binary or too large, and if the
             folder holds no policy or several. Broken YAML and a misspelt kind are readable.
-        files: Every file that was read, or looked for and not found.
+        files: Every file and folder that was read, or looked for and not found.
     """
 
     bundle: Bundle | None
@@ -125,7 +125,7 @@ def inspect(
         bundle=bundle,
         problems=reading.findings.ordered(),
         readable=readable,
-        files=(*reading.sources, *reading.elsewhere),
+        files=(*reading.sources, *sorted(reading.folders), *reading.elsewhere),
     )
 
 
@@ -163,6 +163,8 @@ def assemble(
         load_shadow = partial(inspect_shadow, reading=reading, at=at)
         draft = lowest.draft
         name = draft.policy.shadow
+        if name is not None and draft.folder is not None:
+            reading.elsewhere.append(draft.folder / name)  # it may appear later
         shadow = shadow_of(name, source, draft.folder, reading.findings, load_shadow)
     if reading.findings.failed:
         return None

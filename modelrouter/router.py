@@ -228,10 +228,10 @@ class Router(UnderPolicy):
     def astream(self, messages: Messages, **call: Unpack[CallArguments]) -> AsyncStream:
         """Return the answer piece by piece, for `async for`; see `completion`.
 
-        The call is decided when the first piece is asked for.
+        The call is decided when the first piece is asked for, by the policy in force then.
         """
-        prepared, (_, world) = self._prepare(messages, call)
-        return AsyncStream(lambda: self._begin(world, prepared))
+        prepared, _ = self._prepare(messages, call)
+        return AsyncStream(lambda: self._begin_later(prepared))
 
     def decide(self, messages: Messages, **call: Unpack[CallArguments]) -> Decision:
         """Return what would be decided for a call. Nothing is sent, held or denied.
@@ -278,6 +278,10 @@ class Router(UnderPolicy):
         if prepared.timeout_s is not None:
             call.timeout_s = min(call.timeout_s, prepared.timeout_s)
         return call
+
+    async def _begin_later(self, prepared: Prepared) -> Call:
+        _, world = self._newest_worlds()
+        return await self._begin(world, prepared.under(world.policy.bundle))
 
     async def _complete(self, world: World, prepared: Prepared) -> Reply:
         return await complete(await self._begin(world, prepared))

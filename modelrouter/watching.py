@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelrouter.errors import Problem
-from modelrouter.folders import is_folder, yaml_files
+from modelrouter.folders import FILES_AT_MOST, is_folder, yaml_files
 
 if TYPE_CHECKING:
     from modelrouter.loader import Inspection
@@ -26,7 +26,6 @@ LOOKS = 5
 
 MAX_BYTES = 1_048_576
 """More than this of one file is no policy; the loader refuses it."""
-FILES_AT_MOST = 400
 SWAPPED = "..data"
 """The link that Kubernetes swaps when a mounted ConfigMap changes."""
 
@@ -53,22 +52,26 @@ class Sight:
 def look_at(path: Path, files: Iterable[Path]) -> Sight:
     """Return what is there now. Never raises: what cannot be read is part of the sight.
 
-    Links are followed anew every time, so that a link that is swapped shows.
+    Links are followed anew every time, so that a link that is swapped shows. Every file is
+    looked at, however many there are: what is not looked at cannot be called unchanged.
 
     Args:
         path: The policy folder or file.
-        files: What the loader read or looked for last time, also outside the folder.
+        files: Files and folders the loader read or looked for last time, wherever they lie.
     """
-    folder = path if is_folder(path) else path.parent
-    try:
-        listed, word = yaml_files(folder), "listed"
-    except OSError as error:
-        listed, word = (), type(error).__name__
-    parts = [word, *(file.name for file in listed)]
+    watched = {path, *files}
+    folders = {path if is_folder(path) else path.parent, *filter(is_folder, watched)}
+    parts: list[str] = []
     # A link that was swapped and swapped back is another link.
-    identities = [link(path), link(folder / SWAPPED)]
+    identities = [link(path)]
+    for folder in sorted(folders):
+        listed, word = listing(folder)
+        parts += [str(folder), word, str(len(listed)), *(file.name for file in listed)]
+        identities += [link(folder), link(folder / SWAPPED)]
+        # The loader reads no folder of more: their number is what counts then.
+        watched.update(listed if len(listed) <= FILES_AT_MOST else ())
     newest = 0
-    for file in sorted({path, *files, *listed} - {folder})[:FILES_AT_MOST]:
+    for file in sorted(watched - folders):
         content, identity = read(file)
         parts += [str(file), hashlib.sha256(content).hexdigest()]
         identities += [identity, link(file)]
@@ -80,6 +83,14 @@ def look_at(path: Path, files: Iterable[Path]) -> Sight:
         identities=tuple(identities),
         written_at=newest / 1e9,
     )
+
+
+def listing(folder: Path) -> tuple[tuple[Path, ...], str]:
+    """Return the YAML files of a folder, and `listed` or the name of why there are none."""
+    try:
+        return yaml_files(folder), "listed"
+    except OSError as error:
+        return (), type(error).__name__
 
 
 def link(file: Path) -> tuple[int, ...]:
@@ -113,7 +124,7 @@ class Reading:
     Attributes:
         found: What came of loading it.
         sight: The files as they were.
-        files: What the loader read or looked for.
+        files: The files and folders the loader read or looked for.
         at: When the sight was taken, at the earliest.
         at_s: The same in monotonic seconds.
     """

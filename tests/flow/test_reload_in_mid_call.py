@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
-from modelrouter import BudgetExceeded, CallFailed, PolicyDenied, Router
+from modelrouter import BudgetExceeded, CallError, CallFailed, PolicyDenied, Router
 from modelrouter.budget import Hold, MemoryLedger, Shortage
 from modelrouter.errors import ErrorKind
 from modelrouter.ports import ProviderError, Send
@@ -36,6 +36,8 @@ DOWN = ProviderError(ErrorKind.SERVER_ERROR)
 TEN = [{"id": "ten", "period": "day", "limit_calls": 10}]
 RETRIES = runtime(retries=1, attempts=4)
 FORBID_ALL = {"id": "closed", "effect": "forbid", "models": "all"}
+PUBLIC_CLOSED = {**FORBID_ALL, "when": {"level": "public"}}
+OTHERS_AT_HOME = {**AT_HOME, "when": {"level": "restricted", "needs": ["audio"]}}
 
 
 def changing(folder: Path, first: Any, then: Any, **more: Any) -> Any:
@@ -118,7 +120,7 @@ NARROWER: dict[str, tuple[dict[str, Any], str]] = {
         "it orders the levels anew",
     ),
     "raises the label": (
-        after(tasks={"chat": {"carries": ["phi"]}, "other": {}}, rules=[]),
+        after(tasks={"chat": {"carries": ["phi"]}, "other": {}}, rules=[OTHERS_AT_HOME]),
         "no permit covers it at this level",
     ),
     "obliges to what nobody can do": (after(rules=[AT_HOME, ASK_ALL]), "approval"),
@@ -215,7 +217,7 @@ def test_what_cannot_be_scanned_is_judged_by_the_newest_policy(
     provider, changes = fails_and_changes
     seeing = [{**part, "capabilities": ["vision"]} for part in (MODELS[2], MODELS[0])]
     lax = policy(models=seeing, classifiers={"unscannable": {"image": "declared"}}, runtime=RETRIES)
-    strict = policy(models=seeing, runtime=RETRIES, rules=[STAYS_HOME])
+    strict = policy(models=seeing, runtime=RETRIES, rules=[STAYS_HOME, OTHERS_AT_HOME])
     router, change = changing(tmp_path, lax, strict, provider=provider)
     changes.append(change)
     with pytest.raises(CallFailed):
@@ -255,7 +257,7 @@ def test_a_reload_while_approval_is_awaited_denies(
     router, change = changing(
         tmp_path,
         policy(rules=[AT_HOME, ask], budgets=TEN),
-        policy(rules=[AT_HOME, FORBID_ALL], budgets=TEN),
+        policy(rules=[AT_HOME, PUBLIC_CLOSED], budgets=TEN),
         provider=provider,
         approve=approve,
         budgets=ledger,
@@ -289,7 +291,7 @@ def test_a_reload_while_money_is_reserved_denies(
     router, ledger.meanwhile = changing(
         tmp_path,
         policy(budgets=TEN),
-        policy(rules=[FORBID_ALL], budgets=TEN),
+        policy(rules=[AT_HOME, PUBLIC_CLOSED], budgets=TEN),
         provider=provider,
         budgets=ledger,
     )
@@ -475,3 +477,53 @@ def test_an_answer_of_a_call_under_way_is_not_shared_past_a_reload(tmp_path: Pat
     waits.join(10)
     assert answers["leads"].model == "a"  # its transmission had begun
     assert (answers["waits"].model, answers["waits"].cached) == ("b", False)
+
+
+# A stream that nobody has asked for anything yet
+
+
+async def test_an_asynchronous_stream_is_decided_by_the_policy_of_its_first_piece(
+    tmp_path: Path,
+) -> None:
+    provider, ledger = ScriptedProvider("hi"), MemoryLedger()
+    once = policy(budgets=[{"id": "once", "period": "day", "limit_calls": 1}])
+    router, change = changing(tmp_path, policy(), once, provider=provider, budgets=ledger)
+    streams = [router.astream(HELLO, **PUBLIC) for _ in range(3)]
+    change()
+    assert [piece.text async for piece in streams[0]] != []
+    assert streams[0].decision.policy_digest == router.policy_digest
+    for stream in streams[1:]:
+        with pytest.raises(BudgetExceeded):
+            await anext(stream)
+    assert len(provider.sends) == 1
+
+
+async def test_what_a_stream_was_given_is_read_anew_by_the_policy_of_its_first_piece(
+    tmp_path: Path,
+) -> None:
+    named = {"labels": labels(["public", "internal", "restricted"], {}), "rules": [AT_HOME]}
+    swapped = {**named, "labels": labels(["internal", "public", "restricted"], {})}
+    router, change = changing(
+        tmp_path, policy(**named), policy(**swapped), provider=ScriptedProvider("hi")
+    )
+    models, facts = ["a"], {}
+    with router.context(sensitivity="public"):
+        stream = router.astream(HELLO, sensitivity="internal", model=models, facts=facts)
+    change()
+    models.append("b")
+    assert [piece.text async for piece in stream] != []
+    # `public` is the higher one now: joined before, it would have been lost.
+    assert (stream.decision.label.level, stream.decision.model) == ("public", "a")
+    assert [part.model for part in stream.decision.candidates] == ["a"]
+
+
+async def test_a_stream_that_names_what_the_newest_policy_does_not_know_is_wrong(
+    tmp_path: Path,
+) -> None:
+    provider = ScriptedProvider("hi")
+    router, change = changing(tmp_path, FIRST, after(tasks=["other"]), provider=provider)
+    stream = router.astream(HELLO, task="chat", **PUBLIC)
+    change()
+    with pytest.raises(CallError, match="unknown task `chat`"):
+        await anext(stream)
+    assert provider.sends == ()
