@@ -220,7 +220,7 @@ def budget_effects(decision: Decision) -> Iterator[tuple[Key, Effect]]:
         name = part.reason.rule.id
         if part.reason.stage == "budget" and name is not None:
             yield ("budgets", name), "applied"
-    for warning in decision.warnings:  # `month:100%`, `month:degraded`; floors have no colon
-        name, colon, _ = warning.rpartition(":")
-        if colon:
+    for warning in decision.warnings:  # `month:100%`, `month:degraded`; models and floors warn too
+        name, _, told = warning.rpartition(":")
+        if told == "degraded" or told.endswith("%"):
             yield ("budgets", name), "applied"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["markdown_of", "plain"]
 
 SPECIAL = re.compile(r"[^\w\s,;:()/=.+\"'-]|_|:(?!\s|$)|(?<=www)\.", re.IGNORECASE)
+MENTION = re.compile(r"&#64;|&#35;|\bGH(?=-\d)")
 LONGEST_COMMENT = 60_000
 """Characters; GitHub refuses comments of more than 65,536."""
 CUT = "\n\n_The rest does not fit into a comment; see the output of `modelrouter diff`._"
@@ -70,7 +71,9 @@ def plain(text: str) -> str:
     shown = "".join(
         char if char.isprintable() or char in "\n\r\t" else f"(U+{ord(char):04X})" for char in text
     )
-    return SPECIAL.sub(lambda found: f"&#{ord(found.group())};", " ".join(shown.split()))
+    escaped = SPECIAL.sub(lambda found: f"&#{ord(found.group())};", " ".join(shown.split()))
+    # GitHub looks for mentions after it has decoded entities; an empty comment parts them.
+    return MENTION.sub(lambda found: f"{found.group()}<!-- -->", escaped)
 
 
 def differing(differences: Sequence[Difference]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from modelrouter.decision import Reason, Removal, RuleRef
 from modelrouter.engine.clauses import Engine, MeterClause
 from modelrouter.engine.request_matching import Subject
 from modelrouter.engine.sizing import Sizes
-from modelrouter.values import Limits, pico_of, usd
+from modelrouter.values import Limits, pico_of, usd, usd_text
 
 __all__ = ["Metered", "amount_on", "applies", "meter", "places"]
 
@@ -161,7 +161,11 @@ def unbounded(ref: RuleRef, models: int, name: str) -> Removal:
 def left(clause: MeterClause, gone: int) -> str:
     """Return what is left of a budget, with its unit."""
     rest = max(clause.limit - gone, 0)
-    return f"{usd(rest)} USD" if clause.unit == "usd" else f"{rest} {clause.unit}"
+    return (
+        f"{usd_text(usd(rest) or Decimal(0))} USD"
+        if clause.unit == "usd"
+        else f"{rest} {clause.unit}"
+    )
 
 
 def call_limit(limit: Decimal, able: int, sizes: Sizes) -> Iterable[Removal]:

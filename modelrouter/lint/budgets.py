@@ -138,7 +138,7 @@ def below_one_call(context: LintContext) -> Iterator[Found]:
         yield Found(
             part=("budgets", name),
             at=(f"limit_{clause.unit}",),
-            message=f"budget `{name}` has no room for a single call",
+            message=f"budget `{name}` has no room for a call of the usual size",
             hint=f"a call of {INPUT_TOKENS} tokens with {OUTPUT_TOKENS} of output needs {need}"
             if clause.unit != "calls"
             else "a forbid says more clearly that no call is meant",

@@ -115,7 +115,7 @@ def tasks_without_floor(context: LintContext) -> Iterator[Found]:
         yield Found(
             part=("tasks", task),
             key=True,
-            message=f"task `{task}` has no quality floor: the cheapest measured model always wins",
+            message=f"task `{task}` has no quality floor: any measured model may serve it",
         )
 
 

@@ -181,3 +181,8 @@ def test_the_shipped_policies_are_compared_in_no_time(changed: Path) -> None:
     began = time.process_time()
     run("diff", HOSPITAL, new, *DAY)
     assert time.process_time() - began < 2  # a tenth of it on a quiet machine
+
+
+def test_a_comment_mentions_nobody() -> None:
+    shown = plain("ask @someone, see #1 and GH-12")
+    assert shown == "ask &#64;<!-- -->someone, see &#35;<!-- -->1 and GH<!-- -->-12"
