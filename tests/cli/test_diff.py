@@ -142,7 +142,7 @@ def test_names_are_only_names_in_markdown(changed: Path) -> None:
     assert row.count("|") == 3
     for part in ("`c`", "<img", "](", "@team", "#1 ", ":tada:", "_f_", "**g**", "http://", "www.h"):
         assert part not in row.replace("&#", "&")
-    assert NASTY in html.unescape(row)
+    assert NASTY in html.unescape(row.replace("<!-- -->", ""))
 
 
 @pytest.mark.parametrize("text", ["plain words, level a; b-c/d (e)", "Zoë 東京", "no: thing"])

@@ -288,6 +288,16 @@ def test_a_budget_counts_fully_where_it_warned_or_removed(tmp_path: Path) -> Non
     assert covered_by(tmp_path, spent, plain)["month"] == "applied"
 
 
+def test_a_model_that_retires_is_no_effect_of_a_budget_of_its_name(tmp_path: Path) -> None:
+    policy = COVERED.replace("id: a/one,", 'id: month, retires: "2026-12-01",')
+    at = "given: {at: '2026-11-23'}"
+    test = f"{{name: n, request: {{level: confidential}}, {at}, expect: {{model: month}}}}"
+    done = run("test", "--json", write(tmp_path, cases(test), policy))
+    assert done.json["tests"][0]["passed"]
+    uncovered = [(part["section"], part["id"]) for part in done.json["coverage"]["uncovered"]]
+    assert ("budgets", "month") in uncovered
+
+
 def test_a_floor_that_left_nobody_is_covered_and_what_follows_is_not(tmp_path: Path) -> None:
     given = "given: {health: {b/two: down}}"
     down = f"{{name: d, request: {{level: internal}}, {given}, expect: {{deny_stage: floor}}}}"
