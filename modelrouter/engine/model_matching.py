@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelrouter.policy.catalogue import ModelEntry
     from modelrouter.policy.matchers import ModelMatcher, SetMatch, StringMatch
 
-__all__ = ["ModelFacts", "expired", "facts_of", "match_model"]
+__all__ = ["ModelFacts", "expired", "facts_of", "match_model", "sets_below"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +66,26 @@ def expired(expires: datetime.date | None, at: datetime.date) -> bool:
     return expires is not None and expires < at
 
 
-def match_model(matcher: ModelMatcher, facts: ModelFacts, sets: Mapping[str, ModelMatcher]) -> int:
-    """Return whether a model matches: `FALSE`, `TRUE` or `UNKNOWN`."""
+def match_model(
+    matcher: ModelMatcher,
+    facts: ModelFacts,
+    sets: Mapping[str, ModelMatcher],
+    known: dict[str, int] | None = None,
+) -> int:
+    """Return whether a model matches: `FALSE`, `TRUE` or `UNKNOWN`.
+
+    Args:
+        matcher: The condition.
+        facts: The model.
+        sets: Named sets; they may refer to each other.
+        known: What was found for this model of the sets below; each is looked at once.
+    """
     answer = TRUE
-    for found in model_conditions(matcher, facts, sets):
+    if known is None:
+        known = {}
+        for name in sets_below(matcher, sets):
+            known[name] = match_model(sets[name], facts, sets, known)
+    for found in model_conditions(matcher, facts, sets, known):
         if found == FALSE:
             return FALSE
         if found == UNKNOWN:
@@ -77,8 +93,36 @@ def match_model(matcher: ModelMatcher, facts: ModelFacts, sets: Mapping[str, Mod
     return answer
 
 
+def sets_below(matcher: ModelMatcher, sets: Mapping[str, ModelMatcher]) -> list[str]:
+    """Return the sets that a condition rests on, each once and after those it rests on itself.
+
+    Not by recursion: a chain of them may be thousands long.
+    """
+    found: dict[str, None] = {}
+    waiting = named_sets(matcher)
+    while waiting:
+        below = [part for part in named_sets(sets[waiting[-1]]) if part not in found]
+        if below and waiting[-1] not in found:
+            waiting += below
+        else:
+            found[waiting.pop()] = None
+    return [*found]
+
+
+def named_sets(matcher: ModelMatcher | None) -> list[str]:
+    """Return the sets that a condition names, also below `not`."""
+    found: list[str] = []
+    while matcher is not None:
+        found += matcher.set.equals if matcher.set is not None else ()
+        matcher = matcher.negated
+    return found
+
+
 def model_conditions(
-    matcher: ModelMatcher, facts: ModelFacts, sets: Mapping[str, ModelMatcher]
+    matcher: ModelMatcher,
+    facts: ModelFacts,
+    sets: Mapping[str, ModelMatcher],
+    known: dict[str, int],
 ) -> list[int]:
     """Return the value of every condition of a matcher."""
     found: list[int] = []
@@ -98,7 +142,7 @@ def model_conditions(
         if chosen is not None:
             found.append(set_match(chosen, getattr(facts, name)))
     if matcher.set is not None:
-        found.append(either([match_model(sets[name], facts, sets) for name in matcher.set.equals]))
+        found.append(either([known[name] for name in matcher.set.equals]))
     if matcher.negated is not None:
-        found.append(negation(match_model(matcher.negated, facts, sets)))
+        found.append(negation(match_model(matcher.negated, facts, sets, known)))
     return found

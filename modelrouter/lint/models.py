@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
+from modelrouter.engine.model_matching import sets_below
 from modelrouter.lint.context import LintContext
 from modelrouter.lint.finding import Found
 from modelrouter.lint.spelling import closest
@@ -54,10 +55,15 @@ def misspelling(matcher: ModelMatcher, context: LintContext) -> str | None:
     return None
 
 
-def named_in(matcher: ModelMatcher | None, context: LintContext) -> Iterator[tuple[str, str]]:
-    """Yield attribute and name for each free text in a matcher and the sets it refers to."""
-    if matcher is None:
-        return
+def named_in(matcher: ModelMatcher, context: LintContext) -> Iterator[tuple[str, str]]:
+    """Yield attribute and name for each free text in a matcher and the sets it rests on."""
+    sets = context.bundle.sets
+    for part in (matcher, *(sets[name] for name in sets_below(matcher, sets))):
+        yield from named_by(part)
+
+
+def named_by(matcher: ModelMatcher) -> Iterator[tuple[str, str]]:
+    """Yield attribute and name for each free text in a matcher alone."""
     for attribute in ("operator", "region", "licence"):
         match: StringMatch | None = getattr(matcher, attribute)
         for name in (match.equals if match is not None else None) or ():
@@ -65,9 +71,8 @@ def named_in(matcher: ModelMatcher | None, context: LintContext) -> Iterator[tup
     for attribute, chosen in (("tags", matcher.tags), ("agreements", matcher.agreements)):
         if chosen is not None:
             yield from ((attribute, name) for name in (*(chosen.any or ()), *(chosen.all or ())))
-    for name in matcher.set.equals if matcher.set is not None else ():
-        yield from named_in(context.bundle.sets[name], context)
-    yield from named_in(matcher.negated, context)
+    if matcher.negated is not None:
+        yield from named_by(matcher.negated)
 
 
 def values_of(attribute: str, context: LintContext) -> set[str]:

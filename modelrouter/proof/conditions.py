@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from modelrouter.engine.model_matching import sets_below
 from modelrouter.engine.request_matching import (
     MISSING,
     Index,
@@ -158,6 +159,7 @@ def models_region(
     sets: Mapping[str, ModelMatcher],
     *,
     unknown: bool,
+    known: dict[tuple[str, bool], Region] | None = None,
 ) -> Region:
     """Return the conceivable models that a matcher covers; without one, all.
 
@@ -166,9 +168,16 @@ def models_region(
         matcher: The matcher.
         sets: Named sets.
         unknown: Whether a model counts for which the matcher is unknown.
+        known: The sets below, by name and `unknown`; each is worked out once.
     """
     if matcher is None:
         return space.all
+    if known is None:
+        known = {}
+        for name in sets_below(matcher, sets):
+            for side in (False, True):
+                part = models_region(space, sets[name], sets, unknown=side, known=known)
+                known[name, side] = part
     box = space.everything
     for name, judge in attribute_judges(matcher):
         box &= sifted(space, f"model:{name}", judge, unknown=unknown)
@@ -178,13 +187,11 @@ def models_region(
         if match is not None:
             region = space.meet(region, set_region(space, name, match, unknown=unknown))
     if matcher.set is not None:
-        parts = [
-            models_region(space, sets[name], sets, unknown=unknown) for name in matcher.set.equals
-        ]
+        parts = [known[name, unknown] for name in matcher.set.equals]
         region = space.meet(region, space.join(*parts))
     if matcher.negated is not None:
         # `not` keeps unknown: what is not surely inside is perhaps outside.
-        inside = models_region(space, matcher.negated, sets, unknown=not unknown)
+        inside = models_region(space, matcher.negated, sets, unknown=not unknown, known=known)
         region = space.less(region, inside)
     return region
 

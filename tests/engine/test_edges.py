@@ -233,3 +233,24 @@ def test_a_call_that_adds_nothing_exceeds_no_budget(on_exceed: str, spent_usd: i
 def test_a_budget_of_calls_counts_free_calls_too() -> None:
     day = {"id": "day", "period": "day", "limit_calls": 1}
     assert decided(FREE, budgets=[day], spent={"day": 2}).deny_stage == "budget"
+
+
+def test_sets_that_rest_on_many_others_are_looked_at_once() -> None:
+    """Each of sixty sets names the two before it: looked at anew each time, that is 10**12."""
+    sets: dict[str, Any] = {"s0": {"tags": "x"}, "s1": {"tags": "x"}}
+    for place in range(2, 60):
+        # Who is in the one before, and not without the tag: whoever has it.
+        sets[f"s{place}"] = {"set": [f"s{place - 1}"], "not": {"not": {"set": f"s{place - 2}"}}}
+    rule = {"id": "r", "effect": "forbid", "models": {"set": "s59"}}
+    claim = {"id": "c", "over": "any", "never_sent": {"set": "s59"}}
+    found = decided(model("a", tags="x"), model("b"), sets=sets, rules=[rule], invariants=[claim])
+    assert chosen(found) == ["b"]
+
+
+def test_a_chain_of_sets_may_be_thousands_long() -> None:
+    sets: dict[str, Any] = {"s0": {"tags": "x"}}
+    sets |= {f"s{place}": {"set": f"s{place - 1}"} for place in range(1, 3000)}
+    rule = {"id": "r", "effect": "forbid", "models": {"set": "s2999"}}
+    claim = {"id": "c", "over": "any", "never_sent": {"not": {"not": {"set": "s2999"}}}}
+    found = decided(model("a", tags="x"), model("b"), sets=sets, rules=[rule], invariants=[claim])
+    assert chosen(found) == ["b"]
