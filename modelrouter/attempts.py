@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from modelrouter import telemetry
 from modelrouter.budget import Hold
-from modelrouter.calls import Call, cost_of, decide_again
+from modelrouter.calls import Call, decide_again
+from modelrouter.charging import amounts_of, charges_of, cost_of, spent_by
 from modelrouter.decision import Candidate, Obligations, Reason, Removal, RuleRef
 from modelrouter.denying import denial, shortage_error
 from modelrouter.errors import Attempted, ErrorKind
-from modelrouter.gating import Reasons, Standing, gate, standing
+from modelrouter.gating import Reasons, Standing, gate, no_room, standing
 from modelrouter.ports import Key, ProviderError, Send
 from modelrouter.values import Usage
 from modelrouter.world import Approval, Target
@@ -62,7 +63,8 @@ class Attempt:
         call.add_cost(cost)
         self.settled = True
         try:
-            await self.settle(call.amounts(self.hold, usage=usage, model=self.candidate.model))
+            model, newest = self.candidate.model, self.released.engine
+            await self.settle(amounts_of(call, self.hold, usage=usage, model=model, newest=newest))
         finally:
             telemetry.end_succeeded(
                 self.span,
@@ -140,7 +142,7 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
         return ProviderError(ErrorKind.TIMEOUT)
     candidate = call.decision.candidates[call.plan.current]
     newest = standing(call)
-    obligations = gate(call, candidate, newest)
+    obligations = gate(call, candidate, newest, await spent_by(call, newest.engine))
     try:
         if not isinstance(obligations, Obligations) or not await approved(
             call, candidate, obligations
@@ -154,8 +156,8 @@ async def open_attempt(call: Call, *, why: str, streamed: bool) -> Attempt | Pro
     if isinstance(key, ProviderError):
         return key
     hold = await reserve(call, candidate, newest)
-    if hold is None:
-        return None
+    if not isinstance(hold, Hold):
+        return hold
     try:
         send = send_of(call, candidate, target, key)
         span = telemetry.start_attempt(
@@ -248,19 +250,27 @@ def pass_over(call: Call, candidate: Candidate, reasons: Reasons) -> ProviderErr
     return ProviderError(last.kind, status=last.status)
 
 
-async def reserve(call: Call, candidate: Candidate, newest: Standing) -> Hold | None:
+async def reserve(
+    call: Call, candidate: Candidate, newest: Standing
+) -> Hold | ProviderError | None:
     """Hold the worst case of a candidate in all its budgets, or decide once more.
 
     Returns:
         The hold, or None if the call was decided again and the plan stands anew, or if the
         policy changed while approval or money was waited for: through the gate again then.
+        What `pass_over` returns if a budget of a newer policy has no room.
     """
-    held = await call.world.ledger.reserve(call.charges_for(candidate))
+    held = await call.world.ledger.reserve(charges_of(call, candidate, newest.engine))
     if isinstance(held, Hold):
         if newest.still(call):
             return held
         await call.world.ledger.settle(held, held.unspent)
         return None
+    name = held.charge.account.budget
+    if newest.engine is not call.engine and any(
+        clause.budget.id == name for clause in newest.engine.meters
+    ):
+        return pass_over(call, candidate, no_room(name, newest.engine))
     if call.redecided or not await decide_again(call):
         raise shortage_error(call.decision, held)
     return None

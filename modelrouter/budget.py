@@ -32,13 +32,13 @@ class Account:
         budget: Budget id.
         scope: Values of the budget's scope facts; None stands for an unknown one.
         window: Name of the window, e.g. `2026-11-23` for a day.
-        ends: When the window ends, in seconds since the epoch.
+        ends: When the window ends, in seconds since the epoch; no part of who pays.
     """
 
     budget: str
     scope: tuple[FactValue | None, ...]
     window: str
-    ends: float
+    ends: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

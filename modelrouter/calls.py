@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from modelrouter import telemetry
-from modelrouter.budget import Account, Charge, Hold, window_of
+from modelrouter.budget import Account, window_of
 from modelrouter.decide import Snapshot, decide
-from modelrouter.decision import Candidate, Decision
+from modelrouter.decision import Decision
 from modelrouter.denying import denial, missing_money
 from modelrouter.engine.request_matching import MISSING, Missing
 from modelrouter.engine.sizing import Sizes, sizes_of
-from modelrouter.engine.spending import amount_on, applies
 from modelrouter.engine.subject import Asked, read_request
 from modelrouter.errors import Attempted, BudgetExceeded, PolicyDenied
 from modelrouter.payload import Payload
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
     from modelrouter.policy.document import Runtime
 
-__all__ = ["Call", "begin", "cost_of"]
+__all__ = ["Call", "accounts_of", "begin", "decide_again", "snapshot_of"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,37 +63,6 @@ class Call:
     def left_s(self) -> float:
         """Return the seconds until the deadline of the whole call."""
         return self.deadline - self.world.clock.monotonic()
-
-    def charges_for(self, candidate: Candidate) -> list[Charge]:
-        """Return what every budget of the call must hold for a candidate."""
-        place = self.engine.place[candidate.model]
-        found: list[Charge] = []
-        for clause in self.engine.meters:
-            if clause.mask >> place & 1 and applies(clause, self.asked.subject):
-                blocks = clause.budget.on_exceed != "warn"
-                found.append(
-                    Charge(
-                        account=self.accounts[clause.budget.id],
-                        amount=amount_on(clause, self.sizes, place) or 0,
-                        limit=clause.limit if blocks else None,
-                    )
-                )
-        return found
-
-    def amounts(self, hold: Hold, *, usage: Usage | None, model: str) -> dict[str, int]:
-        """Return what an answered attempt really cost each budget that held for it."""
-        cost = cost_of(usage, model, self.engine)
-        units = {clause.budget.id: clause.unit for clause in self.engine.meters}
-        found: dict[str, int] = {}
-        for charge in hold.charges:
-            unit = units[charge.account.budget]
-            if unit == "calls":
-                found[charge.account.budget] = 1
-            elif unit == "tokens" and usage is not None and credible(usage):
-                found[charge.account.budget] = usage.input_tokens + usage.output_tokens
-            elif unit == "usd" and cost is not None:
-                found[charge.account.budget] = cost
-        return found
 
     def add_cost(self, pico: int | None) -> None:
         """Add what one attempt cost; an unknown cost makes the sum unknown."""
@@ -270,30 +238,3 @@ def runtime_of(decision: Decision, engine: Engine) -> Runtime:
 
         return Runtime(id="default")
     return engine.runtimes[decision.runtime][0]
-
-
-def credible(usage: Usage) -> bool:
-    """Whether reported tokens can be charged; otherwise what was held is."""
-    parts = (usage.cached_input_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
-    return usage.input_tokens > 0 and usage.output_tokens >= 0 and min(parts) >= 0
-
-
-def cost_of(usage: Usage | None, model: str, engine: Engine) -> int | None:
-    """Return the real cost of an answer in pico-dollars, or None if it cannot be known.
-
-    Cached, cache-written and reasoning tokens are parts of the totals and charged at
-    their own prices.
-    """
-    rates = engine.table.rates[engine.place[model]]
-    if rates is None or usage is None or not credible(usage):
-        return None
-    plain_in = max(usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens, 0)
-    plain_out = max(usage.output_tokens - usage.reasoning_tokens, 0)
-    return (
-        plain_in * rates.input
-        + usage.cached_input_tokens * rates.cached_input
-        + usage.cache_write_tokens * rates.cache_write
-        + plain_out * rates.output
-        + usage.reasoning_tokens * rates.reasoning
-        + rates.request
-    )

@@ -6,7 +6,7 @@ only where the newest policy agrees.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -21,11 +21,12 @@ from modelrouter.values import Request
 if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
 
-__all__ = ["HandOver", "Overtaken", "Reasons", "Standing", "gate", "standing"]
+__all__ = ["HandOver", "Overtaken", "Reasons", "Standing", "gate", "no_room", "standing"]
 
 T = TypeVar("T")
 Reasons = tuple[Reason, ...]
 """Why a model may not receive a transmission; never empty."""
+NOTHING_SPENT: Mapping[str, int] = {}
 NEWEST = "the newest policy forbids it"
 
 
@@ -53,8 +54,17 @@ def standing(call: Call) -> Standing:
     return Standing(engine, in_force.closed_from(engine))
 
 
-def gate(call: Call, candidate: Candidate, by: Standing) -> Obligations | Reasons:
+def gate(
+    call: Call, candidate: Candidate, by: Standing, spent: Mapping[str, int] = NOTHING_SPENT
+) -> Obligations | Reasons:
     """Ask the newest policy whether `candidate` may receive the call, just before it is sent.
+
+    Args:
+        call: The call.
+        candidate: One of its candidates.
+        by: The newest policy.
+        spent: What is spent and held of its budgets, if it is not the one the call was decided
+            by; nothing for an answer that costs nothing.
 
     Returns:
         What must be done for this transmission, or why it may not be sent.
@@ -66,13 +76,14 @@ def gate(call: Call, candidate: Candidate, by: Standing) -> Obligations | Reason
         if guarded.eligible >> place & 1:
             return candidate.obligations
         return said(part.reason for part in guarded.removals if part.models >> place & 1)
-    return changed_gate(call, candidate, newest, closed_from)
+    return changed_gate(call, candidate, by, spent)
 
 
 def changed_gate(
-    call: Call, candidate: Candidate, newest: Engine, closed_from: int | None
+    call: Call, candidate: Candidate, by: Standing, spent: Mapping[str, int]
 ) -> Obligations | Reasons:
-    """Ask a policy that the call was not decided by: label, guard and obligations anew."""
+    """Ask a policy that the call was not decided by: label, guard, budgets, obligations anew."""
+    newest, closed_from = by
     place = newest.place.get(candidate.model)
     if place is None:
         return refused("it is no longer in the catalogue")
@@ -81,7 +92,10 @@ def changed_gate(
     if reordered(call.engine.scheme.levels, newest.scheme.levels):
         return refused("it orders the levels anew")
     snapshot = Snapshot(
-        engine=newest, unfulfillable=call.world.unfulfillable, closed_from=closed_from
+        engine=newest,
+        spent=spent,
+        unfulfillable=call.world.unfulfillable,
+        closed_from=closed_from,
     )
     try:
         again = decide(carried_over(call, newest), snapshot)
@@ -107,6 +121,12 @@ def reordered(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
 def refused(detail: str) -> Reasons:
     """Return the one reason of the gate itself."""
     return (Reason(stage="guard", rule=RuleRef(), detail=f"{NEWEST}: {detail}"),)
+
+
+def no_room(budget: str, newest: Engine) -> Reasons:
+    """Return why the newest policy's budget keeps a model from a transmission."""
+    detail = f"{NEWEST}: budget `{budget}` has no room for the worst case of the call"
+    return (Reason(stage="budget", rule=newest.bundle.place("budgets", budget), detail=detail),)
 
 
 def said(reasons: Generator[Reason, None, None]) -> Reasons:
