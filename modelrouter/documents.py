@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelrouter.errors import Problem
-from modelrouter.folders import inside, is_companion, is_folder, is_there, yaml_files
+from modelrouter.folders import inside, is_companion, is_folder, is_there, tidied, yaml_files
 from modelrouter.policy.catalogue import Catalog
 from modelrouter.policy.document import Policy
 from modelrouter.policy.findings import Findings, did_you_mean
@@ -57,7 +57,7 @@ class Reading:
     def read(self, file: Path) -> Source:
         """Return the document in `file`."""
         if file not in self.sources:
-            self.sources[file] = read_file(file)
+            self.sources[file] = read_file(file, shown_as=str(tidied(file)))
         return self.sources[file]
 
     def files(self, folder: Path) -> tuple[Path, ...] | Refusal:
@@ -170,7 +170,7 @@ class Reading:
         files = self.files(folder)
         if isinstance(files, Refusal):
             own = Path(self.shown) in {folder, folder / main}
-            self.note_folder(files, self.shown if own else str(folder))
+            self.note_folder(files, self.shown if own else str(tidied(folder)))
             return
         for file in files:
             source = self.read(file)
