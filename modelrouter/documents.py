@@ -13,6 +13,7 @@ from modelrouter.folders import (
     is_companion,
     is_folder,
     is_there,
+    tidied,
     yaml_files,
 )
 from modelrouter.policy.catalogue import Catalog
@@ -64,7 +65,7 @@ class Reading:
     def read(self, file: Path) -> Source:
         """Return the document in `file`."""
         if file not in self.sources:
-            self.sources[file] = read_file(file)
+            self.sources[file] = read_file(file, shown_as=str(tidied(file)))
         return self.sources[file]
 
     def files(self, folder: Path) -> tuple[Path, ...] | Refusal:
@@ -178,7 +179,7 @@ class Reading:
         files = self.files(folder)
         if isinstance(files, Refusal):
             own = Path(self.shown) in {folder, folder / main}
-            self.note_folder(files, self.shown if own else str(folder))
+            self.note_folder(files, self.shown if own else str(tidied(folder)))
             return
         for file in files:
             source = self.read(file)

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from pathlib import Path
 
-__all__ = ["FILES_AT_MOST", "inside", "is_companion", "is_folder", "is_there", "yaml_files"]
+__all__ = [
+    "FILES_AT_MOST",
+    "inside",
+    "is_companion",
+    "is_folder",
+    "is_there",
+    "tidied",
+    "yaml_files",
+]
 
 FILES_AT_MOST = 200
 """A folder with more YAML files than this is no policy folder."""
@@ -53,3 +62,17 @@ def inside(folder: Path | None, name: str) -> Path | None:
         return folder / name if file.is_relative_to(folder.resolve()) else None
     except (OSError, RuntimeError, ValueError):  # a loop of links, and as in `is_folder`
         return None
+
+
+def tidied(path: Path) -> Path:
+    """Return a path as people are shown it: without `..` where that is the same place.
+
+    Behind a link it need not be, and need not stay so: what is opened is `path` itself.
+    """
+    if ".." not in path.parts:
+        return path
+    shorter = Path(os.path.normpath(path))
+    try:
+        return shorter if shorter.samefile(path) else path
+    except (OSError, ValueError):  # one of the two is not there, or may not be looked at
+        return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +75,7 @@ def parent_of(reading: Reading, extends: str, found: list[Draft]) -> tuple[Sourc
     if not is_there(path):
         reading.elsewhere.append(path)
         return Refusal(message="does not exist", hint=HINT)
-    parent = reading.policy_at(tidied(path))
+    parent = reading.policy_at(path)
     if isinstance(parent, Refusal):
         return Refusal(message=f"cannot be used: {parent.message}", hint=parent.hint)
     return unfit(*parent, found) or parent
@@ -97,15 +96,6 @@ def unfit(source: Source, file: Path, below: list[Draft]) -> Refusal | None:
         message = f"is one too many: there are at most {LAYERS_AT_MOST} layers"
         return Refusal(message=message, hint="merge two of them")
     return None
-
-
-def tidied(path: Path) -> Path:
-    """Return a path without `..` where that is the same place; behind a link it need not be."""
-    shorter = Path(os.path.normpath(path))
-    try:
-        return shorter if shorter.samefile(path) else path
-    except (OSError, ValueError):  # one of the two is not there, or may not be looked at
-        return path
 
 
 def same(one: Path, two: Path | None) -> bool:

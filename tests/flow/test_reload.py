@@ -84,6 +84,26 @@ def test_a_config_map_that_is_swapped_is_loaded(tmp_path: Path) -> None:
     assert router.decide(HELLO, **PUBLIC).models == ("a",)
 
 
+def test_a_layer_above_is_where_the_links_of_now_lead(tmp_path: Path) -> None:
+    near, above = tmp_path / "link" / "app", tmp_path / "link" / "org"
+    near.parent.mkdir()
+    layer = policy(extends="../org")
+    for key in ("labels", "models", "rules", "runtime"):
+        del layer[key]
+    for number, name in enumerate("ab"):
+        write(tmp_path / f"v{number}" / "org", policy=only(name))
+        write(tmp_path / f"v{number}" / "app", policy=layer)
+    near.symlink_to("../v0/app")
+    above.symlink_to("../v0/org")  # as long as both links say v0, `app/../org` is `org`
+    router = follow(near)
+    assert serves(router) == "a"
+    near.unlink()
+    near.symlink_to("../v1/app")
+    assert (router.reload().reloads, serves(router)) == (1, "b")
+    write(tmp_path / "v1" / "org", policy=only("a"))
+    assert (router.reload().reloads, serves(router)) == (2, "a")
+
+
 def test_a_policy_named_by_its_file_is_followed_with_its_tests(tmp_path: Path) -> None:
     write(tmp_path, policy=only("a"))
     router = follow(tmp_path / "policy.yaml")
