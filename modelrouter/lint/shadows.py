@@ -40,6 +40,8 @@ class Clause:
 def shadowed(context: LintContext) -> Iterator[Found]:
     """Yield rules without which no decision would differ, whatever the catalogue (MR201).
 
+    What differs is who is a candidate, and what is asked of whom; the reasons of a denial may
+    well be others, and with them whether it is called `guard` or `unclassified`.
     Later rules are looked at first, and what is shadowed shadows nothing: all that is found
     can be removed together.
     """
@@ -48,7 +50,8 @@ def shadowed(context: LintContext) -> Iterator[Found]:
         yield Found(
             part=("rules", rule.id),
             at=("id",),
-            message=f"rule `{rule.id}` is shadowed: removing it changes no decision for any model",
+            message=f"rule `{rule.id}` is shadowed: removing it changes no candidate and no "
+            "obligation for any model",
             hint=f"already covered by {', '.join(sorted(names))}",
         )
     if not found.complete:

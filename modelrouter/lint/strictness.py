@@ -44,8 +44,10 @@ def demands_of(rule: Rule, engine: Engine) -> tuple[Demand, ...]:
         return (Demand("guard"),)
     if rule.effect == "permit":
         gates = enumerate(engine.gates)
+        # What lapses sooner stands in for nothing that lasts.
+        lasts = Decimal("Infinity") if rule.expires is None else Decimal(rule.expires.toordinal())
         return tuple(
-            Demand(f"permit {place}")
+            Demand(f"permit {place}", lasts)
             for place, gate in gates
             if any(clause.id == rule.id for clause in gate.permits)
         )

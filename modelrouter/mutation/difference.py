@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelrouter.engine.subject import label_of
+from modelrouter.comparison.joint import carries_of, stand_in_of
 from modelrouter.mutation.profile import Profile, ceilings_of, profile_of
 from modelrouter.mutation.witness import Witness, first_witness
 from modelrouter.proof.coherence import NO, UNKNOWN, YES
@@ -18,13 +18,12 @@ from modelrouter.proof.conditions import known_requests
 from modelrouter.proof.examples import asked_at, supplied
 from modelrouter.proof.layout import mentions_of, space_of
 from modelrouter.proof.space import TooHardError
-from modelrouter.values import Request
 
 if TYPE_CHECKING:
     from modelrouter.engine.clauses import Engine
     from modelrouter.labels import Label
     from modelrouter.policy.suite import AskedRequest
-    from modelrouter.proof.space import Region, Space
+    from modelrouter.proof.space import Space
 
 __all__ = ["Difference", "difference_of"]
 
@@ -74,21 +73,38 @@ def differing(space: Space, before: Profile, after: Profile) -> Iterator[int]:
 
 def differing_unlabelled(
     space: Space, profile: Profile, before: Engine, after: Engine
-) -> Iterator[tuple[str, int]]:
-    """Yield task and box where a call nobody labelled meets something else.
+) -> Iterator[int]:
+    """Yield boxes in which a call nobody labelled meets something else.
 
-    The labels are left out of the boxes: one policy takes the call for one label, the other
-    for another.
+    The labels of a box are what else is known of the call: what its task carries, what its
+    thread and detectors found. Each policy joins its own stand-in to that.
     """
-    for task in sorted(before.bundle.words.tasks):
-        labels = [label_of(Request(task=task), task, engine) for engine in (before, after)]
-        points = [box_of(space, label, task) for label in labels]
-        if points[0] == points[1]:
-            continue
-        for region in profile.values():
-            one, other = (without_labels(space, region, point) for point in points)
-            yield from ((task, box) for box in space.less(one, other))
-            yield from ((task, box) for box in space.less(other, one))
+    stand_ins = [stand_in_of(engine.bundle) for engine in (before, after)]
+    if stand_ins[0] == stand_ins[1]:
+        return
+    for region in profile.values():
+        one, other = (
+            [joined_into(space, box, stand_in) for box in region] for stand_in in stand_ins
+        )
+        yield from filter(space.possible, space.less(one, other))
+        yield from filter(space.possible, space.less(other, one))
+
+
+def joined_into(space: Space, box: int, stand_in: str) -> int:
+    """Return the box of the labels that lie in `box` once a stand-in has joined them."""
+    scheme = space.coherence.scheme
+    level = space.coherence.level
+    lowest = scheme.rank.get(stand_in, len(scheme.levels) - 1)
+    bits = level.bits(box)
+    below = (1 << lowest) - 1 if bits >> lowest & 1 else 0
+    box = box & ~level.mask | (bits >> lowest << lowest | below) << level.offset
+    if stand_in in scheme.rank:
+        return box
+    for part in space.coherence.categories.values():
+        bits = part.bits(box)
+        unknown = 1 << NO | 1 << UNKNOWN if bits >> UNKNOWN & 1 else 0
+        box = box & ~part.mask | (bits & 1 << YES | unknown) << part.offset
+    return box
 
 
 def box_of(space: Space, label: Label, task: str) -> int:
@@ -102,13 +118,6 @@ def box_of(space: Space, label: Label, task: str) -> int:
     return box
 
 
-def without_labels(space: Space, region: Region, point: int) -> Region:
-    """Return the part of a region at a label and a task, over every label."""
-    fields = [space.coherence.level, *space.coherence.categories.values()]
-    labels = sum(part.mask for part in fields)
-    return tuple(box & point | labels for box in region if space.filled(box & point))
-
-
 def requests_in(space: Space, boxes: list[int], engine: Engine) -> Iterator[AskedRequest]:
     """Yield a request of each box; where everything is known comes first."""
     known = known_requests(space)
@@ -118,19 +127,14 @@ def requests_in(space: Space, boxes: list[int], engine: Engine) -> Iterator[Aske
             yield supplied(asked, engine)
 
 
-def unlabelled_in(
-    space: Space, boxes: list[tuple[str, int]], engine: Engine
-) -> Iterator[AskedRequest]:
-    """Yield a request without a label of each box."""
-    for task, box in boxes[:BOXES_TRIED]:
-        label = engine.scheme.label(categories=carried_by(engine, task))
-        here = box & box_of(space, label, task)
-        asked = asked_at(space.point(here), engine) if space.possible(here) else None
-        if asked is not None:
-            yield supplied(asked, engine).model_copy(update={"level": None, "categories": ()})
-
-
-def carried_by(engine: Engine, task: str) -> tuple[str, ...]:
-    """Return the categories that a task brings."""
-    tasks = engine.bundle.policy.tasks
-    return tasks[task].carries if tasks else ()
+def unlabelled_in(space: Space, boxes: list[int], engine: Engine) -> Iterator[AskedRequest]:
+    """Yield requests without a label: of each box in which nothing else is known of them."""
+    for task in sorted(engine.bundle.words.tasks):
+        label = engine.scheme.label(categories=carries_of(engine.bundle, task))
+        plain = box_of(space, label, task)
+        found = [here for box in boxes if space.possible(here := box & plain)]
+        for here in found[:BOXES_TRIED]:
+            asked = asked_at(space.point(here), engine)
+            if asked is not None:
+                nobody = {"level": None, "categories": ()}
+                yield supplied(asked, engine).model_copy(update=nobody)

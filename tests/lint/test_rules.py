@@ -50,6 +50,38 @@ def test_a_rule_is_shadowed_if_others_cover_it_for_any_model(
     assert codes(*rules) == found
 
 
+@pytest.mark.parametrize(
+    ("wide", "narrow", "found"),
+    [
+        ("", "", ["MR201 narrow"]),
+        ("", ", expires: 2026-12-01", ["MR201 narrow"]),
+        (", expires: 2026-12-02", ", expires: 2026-12-01", ["MR201 narrow"]),
+        (", expires: 2026-12-01", ", expires: 2026-12-01", ["MR201 narrow"]),
+        # From the second on, only the narrow one permits.
+        (", expires: 2026-12-01", ", expires: 2026-12-02", []),
+        (", expires: 2026-12-01", "", []),
+    ],
+)
+def test_a_permit_that_lapses_covers_none_that_lasts_longer(
+    wide: str, narrow: str, found: list[str]
+) -> None:
+    permit = "effect: permit, models: {hosting: self_hosted}, when: {level: restricted"
+    rules = (
+        f"{{id: wide, {permit}}}{wide}}}",
+        f"{{id: narrow, {permit}, categories: phi}}{narrow}}}",
+    )
+    assert codes("-", *rules) == found
+
+
+def test_a_shadowed_rule_changes_no_candidate_though_a_denial_may_be_called_otherwise() -> None:
+    """Both forbid the same; the one that speaks of `phi` is unsure of a call without a label."""
+    sure = "{id: sure, effect: forbid, when: {level: restricted}, models: all}"
+    also = "{id: also, effect: forbid, when: {level: restricted, categories: phi}, models: all}"
+    (found,) = [part for part in findings("-", sure, also) if part.code == "MR201"]
+    assert found.about == "also"
+    assert "removing it changes no candidate and no obligation" in found.message
+
+
 def test_an_absent_attribute_is_part_of_any_model() -> None:
     # Who requires a region refuses a model without one; who forbids the others takes it as well.
     require = "{id: here, effect: require, when: {categories: pii}, models: {region: eu-west}}"

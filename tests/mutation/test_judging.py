@@ -11,11 +11,13 @@ import pytest
 
 from modelrouter.asking import request_from, snapshot_from
 from modelrouter.cli.requests import parse_json, validated
-from modelrouter.decide import decide
+from modelrouter.decide import Snapshot, decide
 from modelrouter.engine.compiled import compile_bundle
+from modelrouter.labels import Label
 from modelrouter.loader import load
 from modelrouter.mutation.judging import Judged, judge, score_of
 from modelrouter.proof.proving import request_text
+from modelrouter.values import Request
 
 TODAY = datetime.date(2026, 11, 23)
 POLICY = """\
@@ -237,3 +239,58 @@ def test_where_a_budget_restricts_to_is_no_detail(tmp_path: Path) -> None:
     assert found.witness.request.given.budgets == {"day": Decimal("0.997")}
     assert found.witness.before.startswith("home/one (")
     assert found.witness.after.startswith("home/one, away/two (")
+
+
+HEARD = """\
+apiVersion: modelrouter/v1
+kind: Policy
+labels:
+  levels: [public, internal, secret]
+  categories: {draft: {}, phi: {at_least: secret}}
+  unlabelled: STAND_IN
+models:
+  - {id: home/one, weights: open, hosting: self_hosted, quality: 0.5}
+  - {id: away/two, weights: closed, hosting: vendor_api, quality: 0.9}
+rules:
+  - {id: all, effect: permit, when: {level: secret}, models: all}
+  - {id: drafts, effect: forbid, when: {level: LEVEL, categories: CATEGORY},
+     models: {hosting: vendor_api}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "level", "category", "other", "outcome"),
+    [
+        # A call nobody labelled, in which a detector found a draft: internal or public.
+        ("internal", "internal", "draft", "public", "survived"),
+        # What a detector found of phi is secret, whatever stands in for a label.
+        ("internal", "secret", "phi", "public", "equivalent"),
+        ("public", "public", "phi", "internal", "equivalent"),
+        # Of a secret call nobody says whether it is a draft; with `top` it may be one.
+        ("secret", "secret", "phi", "top", "survived"),
+        ("secret", "internal", "draft", "top", "equivalent"),
+    ],
+)
+def test_a_stand_in_is_compared_for_what_detectors_may_add_to_it(
+    stand_in: str, level: str, category: str, other: str, outcome: str, tmp_path: Path
+) -> None:
+    policy = HEARD.replace("STAND_IN", stand_in).replace("LEVEL", level)
+    found = judged(tmp_path, policy=policy.replace("CATEGORY", category))
+    name = f"unlabelled calls: count as {other} instead of {stand_in}"
+    assert found[name].outcome == outcome
+
+
+def test_a_change_that_only_a_detector_can_bring_about_has_no_request_to_show(
+    tmp_path: Path,
+) -> None:
+    policy = HEARD.replace("STAND_IN", "internal").replace("LEVEL", "internal")
+    found = judged(tmp_path, policy=policy.replace("CATEGORY", "draft"))
+    part = found["unlabelled calls: count as public instead of internal"]
+    assert (part.outcome, part.witness) == ("survived", None)
+    engines = [compile_bundle(one, TODAY) for one in (load(tmp_path), part.mutant.bundle)]
+    heard = Request(evidence=(Label(level="public", categories=frozenset({"draft"})),))
+    sent = [
+        [one.model for one in decide(heard, Snapshot(engine=engine)).candidates]
+        for engine in engines
+    ]
+    assert sent == [["home/one"], ["away/two", "home/one"]]

@@ -56,8 +56,13 @@ def points(space: Space, dice: random.Random, engine: Engine, count: int) -> Ite
         request = request_at(space.point(box), engine) if space.possible(box) else None
         if request is not None and not classified & request.facts.keys():
             count -= 1
-            if dice.random() < 0.2:
-                yield Request(task=request.task, facts=request.facts, max_output=100)
+            if dice.random() < 0.3:
+                # Nobody labelled it; detectors or the thread may have spoken.
+                spoken = request.evidence or (request.declared,)
+                heard = tuple(part for part in spoken if part is not None and dice.random() < 0.5)
+                yield Request(
+                    task=request.task, facts=request.facts, evidence=heard, max_output=100
+                )
             else:
                 yield request
 
