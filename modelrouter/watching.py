@@ -39,7 +39,7 @@ class Sight:
     of links that was swapped for an equal one has other files and the same content.
 
     Attributes:
-        content: SHA-256 over names and bytes, in hexadecimal.
+        content: SHA-256 over absolute names, the places they lead to, and bytes, in hexadecimal.
         identities: Device, inode, size and times of change of each file and link.
         written_at: When the newest of the files was written, in seconds since the epoch.
     """
@@ -66,14 +66,15 @@ def look_at(path: Path, files: Iterable[Path]) -> Sight:
     identities = [link(path)]
     for folder in sorted(folders):
         listed, word = listing(folder)
-        parts += [str(folder), word, str(len(listed)), *(file.name for file in listed)]
+        parts += [str(folder.absolute()), word, str(len(listed)), *(file.name for file in listed)]
         identities += [link(folder), link(folder / SWAPPED)]
         # The loader reads no folder of more: their number is what counts then.
         watched.update(listed if len(listed) <= FILES_AT_MOST else ())
     newest = 0
     for file in sorted(watched - folders):
         content, identity = read(file)
-        parts += [str(file), hashlib.sha256(content).hexdigest()]
+        # A link to elsewhere may be refused, whatever stands there.
+        parts += [str(file.absolute()), place_of(file), hashlib.sha256(content).hexdigest()]
         identities += [identity, link(file)]
         newest = max(newest, *identity[-2:-1], 0)
     # A name holds no NUL, and need not be UTF-8.
@@ -91,6 +92,14 @@ def listing(folder: Path) -> tuple[tuple[Path, ...], str]:
         return yaml_files(folder), "listed"
     except OSError as error:
         return (), type(error).__name__
+
+
+def place_of(file: Path) -> str:
+    """Return where a path leads through all its links, or nothing if that cannot be said."""
+    try:
+        return os.path.realpath(file)
+    except (OSError, ValueError):
+        return ""
 
 
 def link(file: Path) -> tuple[int, ...]:
