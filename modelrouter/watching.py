@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from modelrouter.folders import FILES_AT_MOST, is_folder, yaml_files
 
 if TYPE_CHECKING:
     from modelrouter.loader import Inspection
+    from modelrouter.policy.bundle import Bundle
     from modelrouter.world import Clock
 
 __all__ = ["Reading", "Sight", "look_at", "read_policy", "unsteady"]
@@ -134,6 +135,7 @@ class Reading:
         found: What came of loading it.
         sight: The files as they were.
         files: The files and folders the loader read or looked for.
+        warnings: Why the shadow that the policy names is not the one it was loaded with.
         at: When the sight was taken, at the earliest.
         at_s: The same in monotonic seconds.
     """
@@ -143,6 +145,7 @@ class Reading:
     files: tuple[Path, ...]
     at: datetime.datetime
     at_s: float
+    warnings: tuple[Problem, ...] = ()
 
 
 def read_policy(
@@ -151,14 +154,21 @@ def read_policy(
     clock: Clock,
     *,
     settle_s: float = 0.0,
+    last: Bundle | None = None,
 ) -> Reading | None:
     """Load the policy at `path` once its files stand still, or return None if they do not.
 
     The files are looked at before and after: what was loaded is one set, not half of one and
     half of the next.
-    """
-    from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
 
+    Args:
+        path: The policy folder or file.
+        files: What the loader read or looked for last time.
+        clock: The time.
+        settle_s: Seconds for which the files must stand still.
+        last: The policy in force. If the files' policy is good and its shadow is not, the
+            shadow of this one stays. None: the shadow has to be good, too.
+    """
     for _ in range(LOOKS):
         first = look_at(path, files)
         if settle_s:
@@ -167,11 +177,33 @@ def read_policy(
         before = look_at(path, files)
         if first != before:
             continue
-        found = inspect(path, at=at.date())
+        found, warnings = inspected(path, at.date(), last)
         files = found.files
         if look_at(path, files) == before:
-            return Reading(found=found, sight=before, files=files, at=at, at_s=at_s)
+            return Reading(
+                found=found, sight=before, files=files, at=at, at_s=at_s, warnings=warnings
+            )
     return None
+
+
+def inspected(
+    path: Path, day: datetime.date, last: Bundle | None
+) -> tuple[Inspection, tuple[Problem, ...]]:
+    """Load the policy at `path`; return also why its shadow is left as it was, if it is."""
+    from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
+
+    found = inspect(path, at=day)
+    if last is None or found.bundle is not None:
+        return found, ()
+    alone = inspect(path, at=day, shadows=False)
+    if alone.bundle is None:
+        return found, ()
+    # A shadow never affects a call: a good policy does not wait for it.
+    kept = last.shadow if last.policy.shadow == alone.bundle.policy.shadow else None
+    warnings = tuple(
+        replace(part, severity="warning") for part in found.problems if part.severity == "error"
+    )
+    return replace(found, bundle=replace(alone.bundle, shadow=kept)), warnings
 
 
 def unsteady(path: Path) -> Problem:
