@@ -15,8 +15,17 @@ from modelrouter.errors import ModelRouterError, PolicyError, Problem
 if TYPE_CHECKING:
     from modelrouter.loader import Inspection
     from modelrouter.policy.bundle import Bundle
+    from modelrouter.policy.document import Budget
 
-__all__ = ["Gate", "errors_of", "gated", "lint_is_clean", "refusal_of", "tests_pass"]
+__all__ = [
+    "Gate",
+    "counted_anew",
+    "errors_of",
+    "gated",
+    "lint_is_clean",
+    "refusal_of",
+    "tests_pass",
+]
 
 Gate: TypeAlias = "Callable[[Bundle, datetime.date], tuple[Problem, ...]]"
 """Returns why a policy may not come into force on a day; nothing to say lets it pass."""
@@ -62,6 +71,42 @@ def gated(bundle: Bundle, today: datetime.date, gates: Iterable[Gate]) -> tuple[
         if problems:
             return problems
     return ()
+
+
+def counted_anew(before: Bundle, after: Bundle) -> tuple[Problem, ...]:
+    """Return a warning for each budget whose id stays while what it counts is another thing."""
+    old = {budget.id: budget for budget in before.policy.budgets}
+    found: list[Problem] = []
+    for budget in after.policy.budgets:
+        was = old.get(budget.id)
+        if was is None:
+            continue
+        place = after.place("budgets", budget.id)
+        if unit_of(was) != unit_of(budget):
+            what = f"counts {unit_of(budget)} on top of the {unit_of(was)} that were spent"
+        elif (was.period, was.scope) != (budget.period, budget.scope):
+            what = "has another period or scope: what was spent before no longer counts"
+        else:
+            continue
+        found.append(
+            Problem(
+                code="MR704",
+                severity="warning",
+                file=place.file or after.path,
+                line=place.line or 1,
+                message=f"budget `{budget.id}` {what}",
+                hint="keep both as budgets of their own until the old window has ended",
+                about=budget.id,
+            )
+        )
+    return tuple(found)
+
+
+def unit_of(budget: Budget) -> str:
+    """Return what a budget counts."""
+    if budget.limit_usd is not None:
+        return "dollars"
+    return "calls" if budget.limit_tokens is None else "tokens"
 
 
 def refusal_of(bundle: Bundle, error: ModelRouterError) -> tuple[Problem, ...]:

@@ -23,7 +23,11 @@ __all__ = ["Beginning", "first_reading"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """The policy a router begins with, and where it was read."""
+    """The policy a router begins with, and where it was read.
+
+    Attributes:
+        path: Where its files are read again; absolute, as the process may change its folder.
+    """
 
     path: Path
     bundle: Bundle
@@ -67,8 +71,10 @@ def first_reading(path: str, options: Reload | None, clock: Clock) -> Beginning:
         raise ConfigurationError(
             f"`reload` is a {type(options).__name__}", hint="pass `modelrouter.Reload(…)`"
         )
-    # Absolute where a thread reads it later: the process may have changed its folder by then.
-    place = Path(path) if options is None else Path(path).absolute()
+    # Absolute where it is read again later: the process may have changed its folder by then.
+    # Problems of a policy that is not followed name the path as it was given.
+    home = Path(path).absolute()
+    place = Path(path) if options is None else home
     # Files that were written long ago stand still already.
     written_at = look_at(place, ()).written_at
     settle_s = 0.0 if options is None else options.settle_s
@@ -81,4 +87,5 @@ def first_reading(path: str, options: Reload | None, clock: Clock) -> Beginning:
         problems = problems or gated(bundle, reading.at.date(), options.every_gate)
     if bundle is None or (problems and options is not None):
         raise PolicyError(problems)
-    return Beginning(path=place, bundle=bundle, reading=reading)
+    files = tuple(file.absolute() for file in reading.files)
+    return Beginning(path=home, bundle=bundle, reading=replace(reading, files=files))

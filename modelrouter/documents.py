@@ -138,6 +138,8 @@ class Reading:
             if name in policy.catalogs[:place]:
                 problem = "is named twice", "name it once"
             elif file is None:
+                if folder is not None:  # the link that leads there may be mended
+                    self.elsewhere.append(folder / name)
                 hint = "a catalogue lies in the policy's own folder"
                 problem = "lies outside the policy's folder", hint
             elif not is_there(file):

@@ -16,7 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from modelrouter.accepting import errors_of, gated, lint_is_clean, refusal_of, tests_pass
+from modelrouter.accepting import (
+    counted_anew,
+    errors_of,
+    gated,
+    lint_is_clean,
+    refusal_of,
+    tests_pass,
+)
 from modelrouter.errors import ModelRouterError, Problem
 from modelrouter.forking import renew_after_fork
 from modelrouter.in_force import InForce, LoadedPolicy
@@ -136,7 +143,8 @@ class Follower:
     def judge(self) -> None:
         """Load what lies there, and put it in force or note why not."""
         settle_s = self.options.settle_s
-        reading = read_policy(self.path, self.files, self.clock, settle_s=settle_s)
+        last = self.in_force.policy.bundle
+        reading = read_policy(self.path, self.files, self.clock, settle_s=settle_s, last=last)
         if reading is None:
             self.judged = None
             self.note(checked_at=self.clock.now(), rejected=(unsteady(self.path),))
@@ -144,7 +152,7 @@ class Follower:
         self.files = reading.files
         bundle, today = reading.found.bundle, reading.at.date()
         problems = errors_of(reading.found)
-        if bundle is None or bundle.digest != self.in_force.policy.bundle.digest:
+        if bundle is None or bundle.digest != last.digest:
             policy = None
             if bundle is not None and not problems:
                 policy, problems = self.buildable(bundle, today)
@@ -155,7 +163,9 @@ class Follower:
             return
         # The same policy with other comments or layout: only the places of its clauses moved.
         moved = LoadedPolicy(bundle=bundle, targets=self.in_force.policy.targets)
-        self.in_force.put(moved, self.in_force.known)
+        known = self.in_force.known
+        lasting = tuple(part for part in known.warnings if part.code == "MR704")
+        self.in_force.put(moved, replace(known, warnings=self.warned(reading, lasting)))
         self.equal = reading.sight.content
         self.verified(reading.at, reading.at_s)
 
@@ -200,7 +210,9 @@ class Follower:
         """Put a policy in force."""
         known = self.in_force.known
         now, count = self.clock.now(), known.reloads + 1
+        anew = counted_anew(self.in_force.policy.bundle, policy.bundle)
         fresh = replace(known, loaded_at=now, reloads=count, fresh_at=reading.at)
+        fresh = replace(fresh, warnings=self.warned(reading, anew))
         self.in_force.put(policy, replace(fresh, fresh_s=reading.at_s))
         self.equal = reading.sight.content
         self.verified(reading.at, reading.at_s)
@@ -208,21 +220,25 @@ class Follower:
         policy_meter(self.options.meter_provider).count("loaded", bundle.name)
         LOG.info("policy `%s` is in force: digest %s", bundle.name, bundle.digest)
 
+    def warned(self, reading: Reading, more: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """Return the warnings of a policy that comes into force, and log those that are new."""
+        warnings = (*more, *reading.warnings)
+        if set(warnings) - set(self.in_force.known.warnings):
+            name = self.in_force.policy.bundle.name
+            LOG.warning("policy `%s` comes into force with warnings: %s", name, places_of(warnings))
+        return warnings
+
     def refuse(self, reading: Reading, problems: tuple[Problem, ...]) -> None:
         """Note why a set does not come into force; what is in force stays."""
         self.judged = (reading.sight.content, reading.at.date())
         self.note(checked_at=reading.at, rejected=problems)
         bundle = self.in_force.policy.bundle
         policy_meter(self.options.meter_provider).count("rejected", bundle.name)
-        # Places and codes alone: a message can quote what stands in a file.
-        shown = [f"{part.file}:{part.line}:{part.column} {part.code}" for part in problems]
-        more = f" and {len(shown) - PLACES_LOGGED} more" if len(shown) > PLACES_LOGGED else ""
-        places = ", ".join(shown[:PLACES_LOGGED]) + more
         LOG.error(
             "changed files of policy `%s` are rejected, digest %s stays in force: %s",
             bundle.name,
             bundle.digest,
-            places,
+            places_of(problems),
         )
 
     def look_quietly(self) -> bool:
@@ -234,6 +250,13 @@ class Follower:
             LOG.error("looking at a policy failed: %s", type(error).__name__)  # noqa: TRY400
             return False
         return True
+
+
+def places_of(problems: tuple[Problem, ...]) -> str:
+    """Return places and codes alone: a message can quote what stands in a file."""
+    shown = [f"{part.file}:{part.line}:{part.column} {part.code}" for part in problems]
+    more = f" and {len(shown) - PLACES_LOGGED} more" if len(shown) > PLACES_LOGGED else ""
+    return ", ".join(shown[:PLACES_LOGGED]) + more
 
 
 def follow(follower: weakref.ref[Follower], stopping: threading.Event, interval_s: float) -> None:

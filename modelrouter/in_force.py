@@ -91,6 +91,8 @@ class PolicyStatus:
         reloads: How often another policy came into force since the router was built.
         rejected: Why the files that lie there now are not in force; empty if they are.
         stale: Whether `fresh_at` lies so far back that sensitive calls are denied.
+        warnings: What to know of the policy in force since it was loaded: budgets that count
+            anew, and why the shadow in its files is not the one that decides beside it.
     """
 
     digest: str
@@ -102,6 +104,7 @@ class PolicyStatus:
     reloads: int
     rejected: tuple[Problem, ...]
     stale: bool
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,7 @@ class Known:
     fresh_s: float
     reloads: int = 0
     rejected: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True)
@@ -191,6 +195,7 @@ class InForce:
             reloads=known.reloads,
             rejected=known.rejected,
             stale=self.stale,
+            warnings=known.warnings,
         )
 
     def put(

@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from modelrouter.folders import FILES_AT_MOST, is_folder, yaml_files
 
 if TYPE_CHECKING:
     from modelrouter.loader import Inspection
+    from modelrouter.policy.bundle import Bundle
     from modelrouter.world import Clock
 
 __all__ = ["Reading", "Sight", "look_at", "read_policy", "unsteady"]
@@ -39,7 +40,7 @@ class Sight:
     of links that was swapped for an equal one has other files and the same content.
 
     Attributes:
-        content: SHA-256 over names and bytes, in hexadecimal.
+        content: SHA-256 over absolute names, the places they lead to, and bytes, in hexadecimal.
         identities: Device, inode, size and times of change of each file and link.
         written_at: When the newest of the files was written, in seconds since the epoch.
     """
@@ -66,14 +67,15 @@ def look_at(path: Path, files: Iterable[Path]) -> Sight:
     identities = [link(path)]
     for folder in sorted(folders):
         listed, word = listing(folder)
-        parts += [str(folder), word, str(len(listed)), *(file.name for file in listed)]
+        parts += [str(folder.absolute()), word, str(len(listed)), *(file.name for file in listed)]
         identities += [link(folder), link(folder / SWAPPED)]
         # The loader reads no folder of more: their number is what counts then.
         watched.update(listed if len(listed) <= FILES_AT_MOST else ())
     newest = 0
     for file in sorted(watched - folders):
         content, identity = read(file)
-        parts += [str(file), hashlib.sha256(content).hexdigest()]
+        # A link to elsewhere may be refused, whatever stands there.
+        parts += [str(file.absolute()), place_of(file), hashlib.sha256(content).hexdigest()]
         identities += [identity, link(file)]
         newest = max(newest, *identity[-2:-1], 0)
     # A name holds no NUL, and need not be UTF-8.
@@ -91,6 +93,14 @@ def listing(folder: Path) -> tuple[tuple[Path, ...], str]:
         return yaml_files(folder), "listed"
     except OSError as error:
         return (), type(error).__name__
+
+
+def place_of(file: Path) -> str:
+    """Return where a path leads through all its links, or nothing if that cannot be said."""
+    try:
+        return os.path.realpath(file)
+    except (OSError, ValueError):
+        return ""
 
 
 def link(file: Path) -> tuple[int, ...]:
@@ -125,6 +135,7 @@ class Reading:
         found: What came of loading it.
         sight: The files as they were.
         files: The files and folders the loader read or looked for.
+        warnings: Why the shadow that the policy names is not the one it was loaded with.
         at: When the sight was taken, at the earliest.
         at_s: The same in monotonic seconds.
     """
@@ -134,6 +145,7 @@ class Reading:
     files: tuple[Path, ...]
     at: datetime.datetime
     at_s: float
+    warnings: tuple[Problem, ...] = ()
 
 
 def read_policy(
@@ -142,14 +154,21 @@ def read_policy(
     clock: Clock,
     *,
     settle_s: float = 0.0,
+    last: Bundle | None = None,
 ) -> Reading | None:
     """Load the policy at `path` once its files stand still, or return None if they do not.
 
     The files are looked at before and after: what was loaded is one set, not half of one and
     half of the next.
-    """
-    from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
 
+    Args:
+        path: The policy folder or file.
+        files: What the loader read or looked for last time.
+        clock: The time.
+        settle_s: Seconds for which the files must stand still.
+        last: The policy in force. If the files' policy is good and its shadow is not, the
+            shadow of this one stays. None: the shadow has to be good, too.
+    """
     for _ in range(LOOKS):
         first = look_at(path, files)
         if settle_s:
@@ -158,11 +177,33 @@ def read_policy(
         before = look_at(path, files)
         if first != before:
             continue
-        found = inspect(path, at=at.date())
+        found, warnings = inspected(path, at.date(), last)
         files = found.files
         if look_at(path, files) == before:
-            return Reading(found=found, sight=before, files=files, at=at, at_s=at_s)
+            return Reading(
+                found=found, sight=before, files=files, at=at, at_s=at_s, warnings=warnings
+            )
     return None
+
+
+def inspected(
+    path: Path, day: datetime.date, last: Bundle | None
+) -> tuple[Inspection, tuple[Problem, ...]]:
+    """Load the policy at `path`; return also why its shadow is left as it was, if it is."""
+    from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
+
+    found = inspect(path, at=day)
+    if last is None or found.bundle is not None:
+        return found, ()
+    alone = inspect(path, at=day, shadows=False)
+    if alone.bundle is None:
+        return found, ()
+    # A shadow never affects a call: a good policy does not wait for it.
+    kept = last.shadow if last.policy.shadow == alone.bundle.policy.shadow else None
+    warnings = tuple(
+        replace(part, severity="warning") for part in found.problems if part.severity == "error"
+    )
+    return replace(found, bundle=replace(alone.bundle, shadow=kept)), warnings
 
 
 def unsteady(path: Path) -> Problem:

@@ -50,8 +50,9 @@ def out_json(value: Json) -> None:
 
 
 def note(text: str) -> None:
-    """Print anything that is not data: to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print anything that is not data: to standard error, or nowhere if that is closed."""
+    if sys.stderr is not None:  # `print` would take standard output for None
+        print(text, file=sys.stderr, flush=True)
 
 
 def add_at(parser: argparse.ArgumentParser) -> None:

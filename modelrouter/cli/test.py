@@ -131,7 +131,8 @@ def scored(bundle: Bundle, path: str, at: datetime.date) -> Score:
     told = time.monotonic()
     for part in judge(bundle, today=at):
         judged.append(part)
-        if sys.stderr.isatty() and time.monotonic() - told > PATIENCE_S:
+        watched = sys.stderr is not None and sys.stderr.isatty()
+        if watched and time.monotonic() - told > PATIENCE_S:
             told = time.monotonic()
             note(f"{path}: {len(judged)} changes judged, now {part.mutant}")
     return score_of(judged)

@@ -139,6 +139,17 @@ def test_no_standard_input_is_an_empty_one() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.parametrize("arguments", ["decide no/such", "check no/such --format github"])
+def test_what_is_no_data_is_not_printed_where_standard_error_is_closed(arguments: str) -> None:
+    run = f'exec "{sys.executable}" -m modelrouter {arguments}'
+    closed, plain = (
+        subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+        for line in (f"{run} 2>&-", run)
+    )
+    assert plain.stderr != b""
+    assert (closed.returncode, closed.stdout) == (plain.returncode, plain.stdout)
+
+
 def test_a_name_that_does_not_fit_the_encoding_is_still_printed(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff\xfe.yaml")
     path.write_bytes(b"kind: Policy\n")

@@ -152,3 +152,45 @@ def test_a_budget_that_changed_its_unit_is_held_in_the_newest_one(api: Api, tmp_
     assert reply.usage is not None
     spent = reply.usage.input_tokens + reply.usage.output_tokens
     assert stage.accounts() == {("calls", DAY): (1, 0), ("calls", HOUR): (spent, 0)}
+
+
+# A budget that is another one under the same id
+
+FACTS = {"tenant": {"type": "string", "source": "auth"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"limit_calls": 5}, None),
+        ({"models": {"id": "a"}}, None),
+        ({"id": "other"}, None),
+        ({"period": "month"}, "another period or scope"),
+        ({"scope": ["tenant"]}, "another period or scope"),
+        ({"limit_calls": None, "limit_tokens": 5_000}, "tokens on top of the calls"),
+        ({"limit_calls": None, "limit_usd": 5}, "dollars on top of the calls"),
+    ],
+)
+def test_a_budget_that_counts_anew_is_warned_of(
+    tmp_path: Path, change: dict[str, Any], told: str | None
+) -> None:
+    first = calls(2)
+    then = {key: value for key, value in {**first, **change}.items() if value is not None}
+    router = follow(write(tmp_path, policy=policy(facts=FACTS, budgets=[first])))
+    write(tmp_path, policy=policy(facts=FACTS, budgets=[then]))
+    status = router.reload()
+    assert (status.reloads, status.rejected) == (1, ())
+    if told is None:
+        assert status.warnings == ()
+        return
+    (warning,) = status.warnings
+    assert (warning.code, warning.severity, warning.about) == ("MR704", "warning", "calls")
+    assert told in warning.message
+    assert warning.file == str(tmp_path / "policy.yaml")
+    assert router.reload().warnings == status.warnings
+    # Other comments or layout are the same policy: the warning still holds.
+    text = (tmp_path / "policy.yaml").read_text(encoding="utf-8")
+    (tmp_path / "policy.yaml").write_text(f"# a comment\n{text}", encoding="utf-8")
+    assert router.reload().warnings == status.warnings
+    write(tmp_path, policy=policy(facts=FACTS, budgets=[{**then, "description": "again"}]))
+    assert (router.reload().reloads, router.policy_status().warnings) == (2, ())

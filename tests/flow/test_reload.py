@@ -26,6 +26,7 @@ from modelrouter.errors import Problem
 from modelrouter.policy.bundle import Bundle
 from modelrouter.testing import ManualClock, ScriptedProvider
 from tests.flow.followed import (
+    BY_HAND,
     MODELS,
     PUBLIC,
     Mount,
@@ -111,6 +112,39 @@ def test_a_policy_named_by_its_file_is_followed_with_its_tests(tmp_path: Path) -
     assert router.reload().reloads == 1
     write(tmp_path, policy_test=expecting("a"))
     assert [part.code for part in router.reload().rejected] == ["MR701"]
+
+
+@pytest.mark.parametrize("followed", [BY_HAND, None])
+def test_a_policy_is_read_again_where_it_was_read_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, followed: Reload | None
+) -> None:
+    monkeypatch.chdir(write(tmp_path / "one" / "policy", policy=only("a")).parent)
+    router = Router.from_policy("policy", sends=False, reload=followed)
+    monkeypatch.chdir(write(tmp_path / "two" / "policy", policy=only("b")).parent)
+    assert router.reload().reloads == 0
+    assert serves(router) == "a"
+    write(tmp_path / "one" / "policy", policy=only("b"))
+    assert router.reload().reloads == 1
+    assert serves(router) == "b"
+
+
+def test_a_catalogue_behind_a_link_that_comes_to_lead_outside_is_refused(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "policy", tmp_path / "outside"
+    for folder in (inner / "more", outer):
+        write(folder, catalog=catalog(*MODELS))
+    link = inner / "more" / "linked.yaml"
+    link.symlink_to("catalog.yaml")
+    linked = only("a", catalogs=["more/linked.yaml"])
+    del linked["models"]
+    router = follow(write(inner, policy=linked))
+    assert router._follower is not None
+    for target, codes in (("../../outside/catalog.yaml", ["MR020"]), ("catalog.yaml", [])) * 2:
+        link.unlink()
+        link.symlink_to(target)
+        router._follower.look(anew=False)  # as the thread does; the bytes are the same
+        found = [part.code for part in router.policy_status().rejected if part.code != "MR102"]
+        assert found == codes
+    assert router.policy_status().reloads == 0
 
 
 def test_a_catalogue_that_appears_later_in_a_subfolder_is_seen(tmp_path: Path) -> None:

@@ -506,9 +506,9 @@ async def test_what_a_stream_was_given_is_read_anew_by_the_policy_of_its_first_p
     router, change = changing(
         tmp_path, policy(**named), policy(**swapped), provider=ScriptedProvider("hi")
     )
-    models, facts = ["a"], {}
+    models: list[str] = ["a"]
     with router.context(sensitivity="public"):
-        stream = router.astream(HELLO, sensitivity="internal", model=models, facts=facts)
+        stream = router.astream(HELLO, sensitivity="internal", model=models)
     change()
     models.append("b")
     assert [piece.text async for piece in stream] != []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelrouter import Reload, Router
+from modelrouter import PolicyError, Reload, Router
 from modelrouter.loader import inspect
+from modelrouter.testing import ManualClock
 from tests.flow.followed import PUBLIC, expecting, follow, policy, write
 from tests.flow.kit import AT_HOME, HELLO, STAYS_HOME
 
@@ -34,6 +36,7 @@ NEVER: dict[str, Any] = {
         {"id": "never", "when": {"level": "restricted"}, "never_sent": {"hosting": "vendor_api"}}
     ],
 }
+BUDGET = {"id": "day", "period": "day", "limit_calls": 9}
 CLOSED = {"id": "closed", "effect": "forbid", "models": "all"}
 
 
@@ -94,3 +97,77 @@ def test_a_layer_above_that_comes_back_is_seen(layered: Path) -> None:
     seen_by_a_thread(router)
     assert (router.policy_status().rejected, router.policy_status().reloads) == ((), 1)
     assert not router.decide(HELLO, **PUBLIC).allowed
+
+
+# The shadow
+
+
+@pytest.fixture
+def shadowed(tmp_path: Path) -> Path:
+    write(tmp_path / "next", policy=named("next", rules=[AT_HOME, STAYS_HOME, CLOSED]))
+    return write(tmp_path / "now", policy=named("now", shadow="../next"))
+
+
+def would_be_denied(router: Router) -> bool:
+    """Whether the shadow that denies every call decides beside the policy."""
+    return router.completion(HELLO, **PUBLIC).shadow is not None
+
+
+@pytest.mark.parametrize("how", ["broken", "away", "two"])
+def test_a_broken_shadow_neither_denies_a_call_nor_holds_up_the_policy(
+    shadowed: Path, how: str
+) -> None:
+    clock = ManualClock()
+    router = follow(
+        shadowed, clock=clock, reload=Reload(interval_s=None, settle_s=0, max_stale_s=300)
+    )
+    assert would_be_denied(router)
+    if how == "broken":
+        write(shadowed.parent / "next", policy="apiVersion: mod")
+    elif how == "two":
+        write(shadowed.parent / "next", second=named("second"))
+    else:
+        (shadowed.parent / "next").rename(shadowed.parent / "away")
+    clock.advance(minutes=6)
+    seen_by_a_thread(router)
+    status = router.policy_status()
+    assert (status.rejected, status.stale, status.reloads) == ((), False, 0)
+    assert [(part.code, part.severity) for part in status.warnings] == [("MR020", "warning")]
+    assert router.decide(HELLO, sensitivity="restricted").allowed
+    write(shadowed, policy=named("now", shadow="../next", budgets=[BUDGET]))
+    assert router.reload().reloads == 1
+    assert would_be_denied(router)  # by the last good one
+    with pytest.raises(PolicyError):
+        follow(shadowed)
+
+
+def test_a_shadow_that_is_mended_decides_again(
+    shadowed: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = follow(shadowed)
+    write(shadowed.parent / "next", policy="kind: Policy")
+    with caplog.at_level(logging.WARNING, logger="modelrouter"):
+        for _ in range(3):
+            router.reload()
+    assert [part.levelname for part in caplog.records] == ["WARNING"]
+    assert "MR020" in caplog.text
+    write(shadowed.parent / "next", policy=named("next"))
+    seen_by_a_thread(router)
+    assert router.policy_status().warnings == ()
+    assert not would_be_denied(router)
+
+
+def test_another_shadow_that_is_broken_is_none(shadowed: Path) -> None:
+    router = follow(shadowed)
+    write(shadowed, policy=named("now", shadow="../other"))
+    assert [part.code for part in router.reload().warnings] == ["MR020"]
+    assert not would_be_denied(router)
+
+
+def test_a_policy_that_is_wrong_itself_is_rejected_with_its_shadow(shadowed: Path) -> None:
+    router = follow(shadowed)
+    write(shadowed.parent / "next", policy="kind: Policy")
+    write(shadowed, policy=named("now", shadow="../next", rules=[{"id": "x"}]))
+    assert "MR020" in {part.code for part in router.reload().rejected}
+    assert router.policy_status().reloads == 0
+    assert would_be_denied(router)
