@@ -21,6 +21,7 @@ from pydantic import Field, StrictInt, StrictStr, ValidationError
 from modelrouter.errors import BundleRefused, ConfigurationError
 from modelrouter.forking import renew_after_fork
 from modelrouter.policy.shapes import Shape
+from modelrouter.regular import open_regular
 from modelrouter.signing.manifest import LARGEST_SERIAL, Manifest
 from modelrouter.writing import target_of, write_whole
 
@@ -87,7 +88,7 @@ def accept_in_file(path: str | os.PathLike[str], manifest: Manifest) -> None:
 def recorded(file: Path) -> Accepted | None:
     """Return what a serial file holds; None before the first release."""
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             content = stream.read(LARGEST_RECORD)
     except FileNotFoundError:
         return None
