@@ -48,6 +48,7 @@ class Reading:
 
     Attributes:
         shown: The path as the caller gave it.
+        alone: Whether no other folder may be read, as for what was signed.
         findings: Problems so far.
         sources: Documents read, by path; each is read once.
         misnamed: Tests and properties of no policy of their folder, noted once.
@@ -56,6 +57,7 @@ class Reading:
     """
 
     shown: str
+    alone: bool = False
     findings: Findings = field(default_factory=Findings)
     sources: dict[Path, Source] = field(default_factory=dict[Path, Source])
     misnamed: set[Path] = field(default_factory=set[Path])

@@ -48,7 +48,7 @@ def lineage(reading: Reading, source: Source, file: Path | None) -> tuple[Draft,
     near = ""
     while True:
         policy = document_of(source, "Policy", Policy, reading.findings)
-        if policy is None:
+        if policy is None or not contained(reading, policy, source):
             return None
         found.append(Draft(policy=policy, source=source, file=file, near=near))
         if policy.extends is None:
@@ -63,6 +63,19 @@ def lineage(reading: Reading, source: Source, file: Path | None) -> tuple[Draft,
             folder = folder.parent
         near = posixpath.normpath(posixpath.join(near, folder.as_posix()))
         source, file = parent
+
+
+def contained(reading: Reading, policy: Policy, source: Source) -> bool:
+    """Whether a policy names no other, or may; if not it is noted, and nothing was opened."""
+    hint = "a signed bundle holds one policy, and nothing outside of it is read"
+    message = "names a policy outside of what was signed"
+    if reading.alone and policy.extends is not None:
+        reading.findings.add(source, ("extends",), "MR130", f"`extends` {message}", hint=hint)
+        return False
+    if reading.alone and policy.shadow is not None:
+        reading.findings.add(source, ("shadow",), "MR020", f"`shadow` {message}", hint=hint)
+        return False
+    return True
 
 
 def parent_of(reading: Reading, extends: str, found: list[Draft]) -> tuple[Source, Path] | Refusal:

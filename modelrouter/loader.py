@@ -103,7 +103,11 @@ def load_text(text: str, *, file: str = "policy.yaml", at: datetime.date | None 
 
 
 def inspect(
-    path: str | Path, *, at: datetime.date | None = None, shadows: bool = True
+    path: str | Path,
+    *,
+    at: datetime.date | None = None,
+    shadows: bool = True,
+    alone: bool = False,
 ) -> Inspection:
     """Return the policy at `path`, or why it does not load, with every problem found.
 
@@ -111,9 +115,10 @@ def inspect(
         path: A policy file, or a folder with one.
         at: The day for which the policy's invariants are proved; today in UTC by default.
         shadows: Whether the policy under its `shadow` is read too.
+        alone: Whether nothing outside its folder may be read: `extends` and `shadow` are errors.
     """
     at = at or today()
-    reading = Reading(shown=str(path))
+    reading = Reading(shown=str(path), alone=alone)
     main = reading.find_policy(Path(path))
     bundle = None if main is None else assemble(reading, *main, at=at, shadows=shadows)
     if main is not None:

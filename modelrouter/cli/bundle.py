@@ -39,7 +39,7 @@ from modelrouter.signing.bundles import open_bundle, pack, read_bundle
 from modelrouter.signing.contents import peek
 from modelrouter.signing.keys import generate, key_id, public_key, read_key
 from modelrouter.signing.manifest import LARGEST_SERIAL, Manifest
-from modelrouter.signing.writing import write_new, write_whole
+from modelrouter.writing import write_new, write_out
 
 if TYPE_CHECKING:
     from modelrouter.values import Json
@@ -123,13 +123,14 @@ def create_bundle(arguments: argparse.Namespace) -> int:
     )
     file = Path(arguments.output)
     try:
-        write_whole(file, packed.content, mode=0o644)
+        # Where the bundle itself may be what standard output holds, nothing follows it there.
+        say = out if write_out(file, packed.content, mode=0o644) else note
     except (OSError, ValueError) as error:
         return cannot_write(file, error)
-    out(f"{file}: {len(packed.content)} bytes")
-    describe(packed.manifest)
+    say(f"{file}: {len(packed.content)} bytes")
+    describe(packed.manifest, say)
     for name in packed.signers:
-        out(f"signed by {name}")
+        say(f"signed by {name}")
     return FINE
 
 
@@ -186,16 +187,16 @@ def make_keys(arguments: argparse.Namespace) -> int:
     return FINE
 
 
-def describe(manifest: Manifest) -> None:
+def describe(manifest: Manifest, say: Callable[[str], None] = out) -> None:
     """Print a manifest for people; strings as JSON, which no terminal obeys."""
-    out(f"policy  {json.dumps(manifest.policy)} {json.dumps(manifest.version)}")
-    out(f"serial  {manifest.serial}")
-    out(f"created {manifest.created}")
-    out(f"digest  {manifest.digest}")
-    out(counted(len(manifest.files), "file"))
+    say(f"policy  {json.dumps(manifest.policy)} {json.dumps(manifest.version)}")
+    say(f"serial  {manifest.serial}")
+    say(f"created {manifest.created}")
+    say(f"digest  {manifest.digest}")
+    say(counted(len(manifest.files), "file"))
     for part in manifest.files:
         main = "  (the policy)" if part.name == manifest.main else ""
-        out(f"  {part.sha256}  {part.size:>7}  {part.name}{main}")
+        say(f"  {part.sha256}  {part.size:>7}  {part.name}{main}")
 
 
 def as_json(manifest: Manifest, *, verified: bool, signers: tuple[str, ...]) -> dict[str, Json]:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from modelrouter.writing import write_out
 
 __all__ = ["Case", "Suite", "junit_text", "write_junit"]
 
@@ -112,20 +113,10 @@ def escaped(text: str, more: Mapping[str, str] | None = None) -> str:
 
 
 def write_junit(file: Path, suites: Iterable[Suite]) -> None:
-    """Write the report; a reader sees the old file or the whole new one.
+    """Write the report, as `write_out` does; its folder is made if need be.
 
     Raises:
         OSError: It cannot be written.
     """
-    content = junit_text(suites).encode("utf-8")
     file.parent.mkdir(parents=True, exist_ok=True)
-    if file.exists() and not file.is_file():  # /dev/stdout, a pipe: nothing to replace
-        file.write_bytes(content)
-        return
-    target = file.resolve()  # a link stays a link
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_out(file, junit_text(suites).encode("utf-8"))

@@ -15,6 +15,7 @@ from modelrouter.loader import load
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.kinds import kind_of
 from modelrouter.policytest import run_tests
+from modelrouter.regular import open_regular
 from modelrouter.signing.archive import LARGEST
 from modelrouter.signing.contents import Contents, sealed, verified
 from modelrouter.signing.keys import KeySource, public_keys, sign
@@ -159,7 +160,7 @@ def read_bundle(path: str | os.PathLike[str]) -> bytes:
         ConfigurationError: It cannot be read.
     """
     try:
-        with Path(path).open("rb") as stream:
+        with open_regular(Path(path)) as stream:
             return stream.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
@@ -198,6 +199,11 @@ def documents(path: Path, bundle: Bundle) -> tuple[str, Mapping[str, bytes]]:
             f"`{bundle.name}` extends `{bundle.layers[-2].name}`, and a bundle holds one folder",
             hint="sign the uppermost layer, and keep those below it beside what they extend",
         )
+    if bundle.shadow is not None:
+        raise BundleRefused(
+            f"`{bundle.name}` names a shadow, and a bundle holds one policy",
+            hint="leave `shadow` out, and hand the router the other policy: `shadow=`",
+        )
     main = main_of(path)
     names = (main.name, *bundle.catalogs, *bundle.tests, *bundle.properties)
     files: dict[str, bytes] = {}
@@ -209,7 +215,7 @@ def documents(path: Path, bundle: Bundle) -> tuple[str, Mapping[str, bytes]]:
                 hint="use up to 90 letters, digits, `.`, `_` and `-`, in folders below the policy",
             )
         try:
-            with (main.parent / name).open("rb") as stream:
+            with open_regular(main.parent / name) as stream:
                 files[name] = stream.read(LARGEST_FILE + 1)
         except OSError as error:
             raise ConfigurationError(f"`{name}` cannot be read: {error.strerror}") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from modelrouter.errors import ConfigurationError
+from modelrouter.regular import open_any
 
 __all__ = [
     "KeySource",
@@ -122,7 +123,7 @@ def read_key(source: str | os.PathLike[str]) -> bytes:
         ConfigurationError: It cannot be read.
     """
     try:
-        with Path(source).open("rb") as stream:
+        with open_any(Path(source)) as stream:
             return stream.read(LARGEST_KEY_FILE)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"

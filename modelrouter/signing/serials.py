@@ -21,8 +21,9 @@ from pydantic import Field, StrictInt, StrictStr, ValidationError
 from modelrouter.errors import BundleRefused, ConfigurationError
 from modelrouter.forking import renew_after_fork
 from modelrouter.policy.shapes import Shape
+from modelrouter.regular import open_regular
 from modelrouter.signing.manifest import LARGEST_SERIAL, Manifest
-from modelrouter.signing.writing import write_whole
+from modelrouter.writing import target_of, write_whole
 
 __all__ = ["Accepted", "ProcessSerials", "accept_in_file", "process_serials"]
 
@@ -69,8 +70,10 @@ def accept_in_file(path: str | os.PathLike[str], manifest: Manifest) -> None:
         BundleRefused: It does not follow the one recorded, or the file is damaged.
         ConfigurationError: The file cannot be read or written. Nothing is accepted then.
     """
-    file, new = Path(path), accepted(manifest)
+    new = accepted(manifest)
     try:
+        # Behind a link: replaced and locked is the one file that every path leads to.
+        file = target_of(Path(path))
         with locked(file.with_name(f"{file.name}.lock")):
             old = recorded(file)
             compare(new, old)
@@ -78,14 +81,14 @@ def accept_in_file(path: str | os.PathLike[str], manifest: Manifest) -> None:
                 write_whole(file, new.model_dump_json().encode() + b"\n", mode=0o600)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        message = f"the serial file `{file}` cannot be used: {reason}"
+        message = f"the serial file `{os.fspath(path)}` cannot be used: {reason}"
         raise ConfigurationError(message) from None
 
 
 def recorded(file: Path) -> Accepted | None:
     """Return what a serial file holds; None before the first release."""
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             content = stream.read(LARGEST_RECORD)
     except FileNotFoundError:
         return None

@@ -34,7 +34,7 @@ def load_files(files: Mapping[str, bytes], *, main: str, shown: str) -> Bundle:
                 file = Path(folder, name)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
-            found = inspect(Path(folder, main))
+            found = inspect(Path(folder, main), alone=True)
     except OSError as error:
         message = f"the bundle cannot be laid out for reading: {error.strerror}"
         hint = f"it needs room in {tempfile.gettempdir()}"

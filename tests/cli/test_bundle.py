@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,45 @@ def test_a_bundle_is_made_and_verified(bundle: str, pair: tuple[str, str]) -> No
     ]
     digest = run("test", str(POLICIES / "quickstart"), "--json").json["policy_digest"]
     assert found["digest"] == digest
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names there")
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path, pair: tuple[str, str]) -> None:
+    real, link, pipe = (tmp_path / name for name in ("real", "link", "pipe"))
+    link.symlink_to("real")
+    assert create(str(link), pair[0]).code == 0
+    assert link.is_symlink()
+    assert peek(real.read_bytes()).manifest.serial == 7
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDWR)
+    try:
+        done = create(str(pipe), pair[0])
+        assert (done.code, done.out) == (0, "")
+        assert pipe.is_fifo()
+        assert os.read(descriptor, 1 << 20) == real.read_bytes()
+    finally:
+        os.close(descriptor)
+    assert create("/dev/null", pair[0]).code == 0
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no /dev/stdout")
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_standard_output_holds_the_bundle_alone(
+    tmp_path: Path, pair: tuple[str, str], mode: str
+) -> None:
+    argv = [sys.executable, "-m", "modelrouter", "bundle", "create", str(POLICIES / "quickstart")]
+    argv += ["-o", "/dev/stdout", "--key", pair[0], "--serial", "7"]
+    for target in (tmp_path / "file", None):
+        with (tmp_path / "file").open(mode) as stream:
+            begun = os.fstat(stream.fileno()).st_ino
+            done = subprocess.run(
+                argv, check=True, stdout=stream if target else subprocess.PIPE, stderr=-1
+            )
+        content = target.read_bytes() if target else done.stdout
+        assert peek(content).manifest.serial == 7
+        assert b"serial  7" in done.stderr
+        assert (tmp_path / "file").stat().st_ino == begun  # written into, not replaced
 
 
 def test_showing_says_that_nothing_was_verified(bundle: str, pair: tuple[str, str]) -> None:

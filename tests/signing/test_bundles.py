@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import stat
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import pytest
 from modelrouter import BundleRefused, ConfigurationError, PolicyError, Router
 from modelrouter.loader import load
 from modelrouter.signing import RouterOptions, generate, open_bundle, pack
-from modelrouter.signing.manifest import digest, encoded, read_manifest
+from modelrouter.signing.keys import read_key
+from modelrouter.signing.manifest import FileEntry, digest, encoded, read_manifest
+from modelrouter.signing.serials import accept_in_file
 from modelrouter.signing.staging import load_files
 from tests.signing.kit import CATALOG, CREATED, DAY, POLICY, TESTS, Keys, opened, packed, resealed
 from tests.signing.kit import write_policy as policy_in
@@ -263,6 +266,80 @@ def test_a_bundle_that_cannot_be_read_is_a_mistake_of_the_set_up(
     for path in (tmp_path / "lost", tmp_path, Path("nul\0")):
         with pytest.raises(ConfigurationError, match="cannot be read"):
             open_bundle(path, keys=[keys.public])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names there")
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path, keys: Keys) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigurationError, match=r"bundle .* cannot be read: a pipe or a device"):
+        open_bundle(pipe, keys=[keys.public])
+    with pytest.raises(ConfigurationError, match=r"serial file .* a pipe or a device"):
+        accept_in_file(pipe, packed(policy_in(tmp_path / "p"), keys).manifest)
+    assert read_key(pipe) == b""
+    for unreadable in (tmp_path, tmp_path / "lost"):
+        with pytest.raises(ConfigurationError, match=r"the key .* cannot be read"):
+            read_key(unreadable)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes with names there")
+def test_a_key_may_come_out_of_a_pipe_that_is_slow(tmp_path: Path, keys: Keys) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    source = "import sys, time; f = open(sys.argv[1], 'wb', 0); print(flush=True); time.sleep(0.3)"
+    source += "; f.write(sys.stdin.buffer.read())"
+    argv = [sys.executable, "-c", source, str(pipe)]
+    held = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as vault:
+        assert vault.stdin is not None
+        assert vault.stdout is not None
+        vault.stdout.readline()
+        os.close(held)
+        vault.stdin.write(keys.private)
+        vault.stdin.close()
+        assert read_key(pipe) == keys.private
+
+
+@pytest.mark.parametrize(("key", "code"), [("extends", "MR130"), ("shadow", "MR020")])
+def test_nothing_outside_of_what_was_signed_is_read(
+    key: str, code: str, tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = policy_in(tmp_path / "elsewhere")
+    asked = policy_in(tmp_path / "asked", policy=f"{POLICY}{key}: ../elsewhere\n")
+    if key == "extends":
+        (asked / "policy.yaml").write_text(
+            "apiVersion: modelrouter/v1\nkind: Policy\nmetadata: {name: mill}\n"
+            "extends: ../elsewhere\n"
+        )
+    with pytest.raises(BundleRefused, match="and a bundle holds one"):
+        packed(asked, keys)
+    # A signer who is trusted but made it otherwise. Seen from where the bundle is laid out,
+    # the path is there, and good.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    good = packed(elsewhere, keys)
+    text = f"{POLICY}{key}: ../elsewhere\n".encode()
+    files = {**opened(good.content, keys).files, "policy.yaml": text}
+    entries = tuple(
+        FileEntry(name=name, sha256=digest(files[name]), size=len(files[name]))
+        for name in sorted(files)
+    )
+    manifest = encoded(good.manifest.model_copy(update={"files": entries}))
+    file = written(tmp_path / "b", resealed(manifest, files, keys))
+    with pytest.raises(PolicyError) as caught:
+        open_bundle(file, keys=[keys.public])
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.message) == (
+        code,
+        f"`{key}` names a policy outside of what was signed",
+    )
+    assert str(tmp_path) not in str(problem).replace(str(file), "")
+
+
+def test_a_shadow_in_the_bundle_itself_is_not_followed_either(tmp_path: Path, keys: Keys) -> None:
+    asked = policy_in(tmp_path / "asked", policy=f"{POLICY}shadow: next.yaml\n")
+    (asked / "next.yaml").write_text(POLICY)
+    with pytest.raises(BundleRefused, match="names a shadow"):
+        packed(asked / "policy.yaml", keys)
 
 
 def test_a_serial_has_to_come_after(tmp_path: Path, folder: Path, keys: Keys) -> None:

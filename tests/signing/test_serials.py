@@ -12,7 +12,7 @@ import pytest
 from modelrouter.errors import BundleRefused, ConfigurationError
 from modelrouter.signing.manifest import FileEntry, Manifest
 from modelrouter.signing.serials import Accepted, ProcessSerials, accept_in_file
-from modelrouter.signing.writing import write_new, write_whole
+from modelrouter.writing import write_new, write_whole
 
 DIGEST = "a" * 64
 
@@ -70,6 +70,29 @@ def test_a_file_that_cannot_be_used_accepts_nothing(tmp_path: Path) -> None:
             accept_in_file(file, release(9))
 
 
+def test_through_a_link_the_file_that_outlives_the_process_is_kept(tmp_path: Path) -> None:
+    disk, etc = tmp_path / "disk", tmp_path / "etc"
+    disk.mkdir()
+    etc.mkdir()
+    (etc / "serial").symlink_to("../disk/serial")  # leads nowhere as yet
+    for serial in (3, 5):
+        accept_in_file(etc / "serial", release(serial))
+        assert (etc / "serial").is_symlink()
+        assert held(disk / "serial") == serial
+    with pytest.raises(BundleRefused, match="serial 4, and 5 was accepted before"):
+        accept_in_file(disk / "serial", release(4))
+    # One lock for both paths.
+    assert sorted(part.name for part in disk.iterdir()) == ["serial", "serial.lock"]
+    assert [part.name for part in etc.iterdir()] == ["serial"]
+
+
+def test_a_link_that_leads_in_a_circle_accepts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "serial").symlink_to("serial")
+    with pytest.raises(ConfigurationError, match="cannot be used: Too many levels"):
+        accept_in_file(tmp_path / "serial", release(3))
+    assert (tmp_path / "serial").is_symlink()
+
+
 def test_what_a_crash_left_behind_is_dropped(tmp_path: Path) -> None:
     file = tmp_path / "serial"
     accept_in_file(file, release(3))
@@ -85,7 +108,7 @@ DYING = """
 import os, sys
 from pathlib import Path
 from tests.signing.test_serials import release
-from modelrouter.signing import serials, writing
+from modelrouter.signing import serials
 class Dying(type(Path())):
     def replace(self, target): os._exit(9)
     def with_name(self, name): return Dying(super().with_name(name))
