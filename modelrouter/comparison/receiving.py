@@ -235,7 +235,7 @@ def every_obstacle(effort: Effort, side: Side, model: str, asked: Region) -> Ite
             yield Obstacle(rule=RuleRef(), detail=removal.reason.detail, whole=True)
     for part in side.forbids:
         if part.clause.mask & bit and effort.meet(asked, part.requests):
-            reason = part.clause.known.reason
+            reason = next(each.reason for each in part.clause.known if each.models & bit)
             whole = not effort.less(asked, part.requests)
             yield Obstacle(rule=reason.rule, detail=reason.detail, whole=whole)
     for below, permits in side.gates:

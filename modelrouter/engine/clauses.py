@@ -42,15 +42,16 @@ class Clause:
     Attributes:
         when: When it applies, or None for always.
         mask: The models it removes (forbid, require) or allows (permit).
-        known: What happens when `when` is true.
+        known: What happens when `when` is true; apart for models that it catches because they
+            do not state what it reads.
         unclassified: What happens when `when` is unknown.
     """
 
     id: str
     when: Condition | None
     mask: int
-    known: Removal
-    unclassified: Removal
+    known: tuple[Removal, ...]
+    unclassified: tuple[Removal, ...]
 
 
 NO_PERMIT = Reason(stage="guard", rule=RuleRef(), detail="no permit covers it at this level")

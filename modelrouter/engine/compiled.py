@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -27,10 +27,10 @@ from modelrouter.engine.clauses import (
     PermitGate,
 )
 from modelrouter.engine.costs import table_of
-from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model
+from modelrouter.engine.model_matching import ModelFacts, expired, facts_of, match_model, unstated
 from modelrouter.engine.request_matching import Index, compile_when
 from modelrouter.engine.rolling import compile_rollouts
-from modelrouter.engine.truth import FALSE, TRUE
+from modelrouter.engine.truth import TRUE, UNKNOWN
 from modelrouter.values import pico_of
 
 if TYPE_CHECKING:
@@ -56,40 +56,53 @@ class Compiler:
 
     def mask(self, matcher: ModelMatcher | None, *, unknown_matches: bool) -> int:
         """Return the models a matcher covers; None covers all."""
+        surely, perhaps = self.matching(matcher)
+        return surely | perhaps if unknown_matches else surely
+
+    def matching(self, matcher: ModelMatcher | None) -> tuple[int, int]:
+        """Return the models that match, and those for which it is unknown."""
         if matcher is None:
-            return (1 << len(self.facts)) - 1
-        found = 0
+            return (1 << len(self.facts)) - 1, 0
+        surely = perhaps = 0
         for place, facts in enumerate(self.facts):
             value = match_model(matcher, facts, self.bundle.sets)
-            if value == TRUE or (unknown_matches and value != FALSE):
-                found |= 1 << place
-        return found
+            if value == TRUE:
+                surely |= 1 << place
+            elif value == UNKNOWN:
+                perhaps |= 1 << place
+        return surely, perhaps
 
     def guard(self, rule: Rule) -> Clause:
         """Compile a forbid, require or permit."""
-        everything = (1 << len(self.facts)) - 1
-        mask = self.mask(rule.models, unknown_matches=rule.effect == "forbid")
+        surely, perhaps = self.matching(rule.models)
+        mask = surely | perhaps if rule.effect == "forbid" else surely
         if rule.effect == "require":
-            mask = everything & ~mask
+            mask = (1 << len(self.facts)) - 1 & ~surely
         ref = self.bundle.place("rules", rule.id)
         verb = {"forbid": "forbidden", "require": "not among the required models"}
         said = f": {rule.reason}" if rule.reason else ""
         detail = f"{verb.get(rule.effect, 'permitted')} by `{rule.id}`{said}"
+        reason = Reason(stage="guard", rule=ref, detail=detail)
+        doubt = replace(reason, detail=f"could be {detail}", unclassified=True)
+        caught = self.caught(rule.models, mask & perhaps, mask & ~perhaps)
         return Clause(
             id=rule.id,
             when=compile_when(rule.when, self.index),
             mask=mask,
-            known=Removal(models=mask, reason=Reason(stage="guard", rule=ref, detail=detail)),
-            unclassified=Removal(
-                models=mask,
-                reason=Reason(
-                    stage="guard",
-                    rule=ref,
-                    detail=f"could be {detail}",
-                    unclassified=True,
-                ),
-            ),
+            known=removals_of(caught, reason),
+            unclassified=removals_of(caught, doubt),
         )
+
+    def caught(
+        self, matcher: ModelMatcher | None, perhaps: int, surely: int
+    ) -> tuple[tuple[int, str], ...]:
+        """Return the models of a clause, apart by what is not known of them, with a remark."""
+        groups = {"": surely} if surely else {}
+        for place, facts in enumerate(self.facts):
+            if matcher is not None and perhaps >> place & 1:
+                remark = not_known(unstated(matcher, facts, self.bundle.sets))
+                groups[remark] = groups.get(remark, 0) | 1 << place
+        return tuple((models, remark) for remark, models in groups.items())
 
     def gates(self, rules: Sequence[Rule], at: datetime.date) -> tuple[PermitGate, ...]:
         """Compile the default deny of every layer that has one; a model must pass each."""
@@ -159,6 +172,22 @@ def reason_of(reason: Reason, layer: Layer) -> Reason:
     detail = reason.detail.replace("no permit", f"no permit of layer `{layer.name}`", 1)
     ref = RuleRef(file=layer.file, line=layer.deny_line)
     return replace(reason, rule=ref, detail=detail)
+
+
+def removals_of(caught: Iterable[tuple[int, str]], reason: Reason) -> tuple[Removal, ...]:
+    """Return what a clause removes, with the reason and what is remarked of the models."""
+    return tuple(
+        Removal(models=models, reason=replace(reason, detail=reason.detail + remark))
+        for models, remark in caught
+    )
+
+
+def not_known(names: tuple[str, ...]) -> str:
+    """Return the remark that a model is caught because of what is not known of it, or nothing."""
+    if not names:
+        return ""
+    listed = " and ".join(f"`{name}`" for name in names)
+    return f" (its {listed} {'is' if len(names) == 1 else 'are'} not known)"
 
 
 def limit_of(budget: Budget) -> tuple[Literal["usd", "tokens", "calls"], int]:

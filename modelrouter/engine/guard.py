@@ -50,10 +50,10 @@ def guard(subject: Subject, engine: Engine, closed_from: int | None = None) -> G
         found = TRUE if clause.when is None else clause.when(subject)
         if found and clause.mask:
             if found == TRUE:
-                removals.append(clause.known)
+                removals += clause.known
                 definite |= clause.mask
             else:
-                removals.append(clause.unclassified)
+                removals += clause.unclassified
                 doubtful |= clause.mask
     permits: tuple[str, ...] = ()
     for gate in engine.gates:

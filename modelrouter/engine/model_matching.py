@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelrouter.policy.catalogue import ModelEntry
     from modelrouter.policy.matchers import ModelMatcher, SetMatch, StringMatch
 
-__all__ = ["ModelFacts", "expired", "facts_of", "match_model", "sets_below"]
+__all__ = ["ModelFacts", "expired", "facts_of", "match_model", "sets_below", "unstated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,22 @@ def match_model(
         if found == UNKNOWN:
             answer = UNKNOWN
     return answer
+
+
+def unstated(
+    matcher: ModelMatcher, facts: ModelFacts, sets: Mapping[str, ModelMatcher]
+) -> tuple[str, ...]:
+    """Return the attributes that a condition reads and that are not known of a model, sorted."""
+    parts: list[ModelMatcher] = []
+    for start in (matcher, *(sets[name] for name in sets_below(matcher, sets))):
+        part: ModelMatcher | None = start
+        while part is not None:
+            parts.append(part)
+            part = part.negated
+    unknown = (name for name in ModelFacts.__slots__ if getattr(facts, name) is None)
+    return tuple(
+        sorted(name for name in unknown if any(getattr(part, name) is not None for part in parts))
+    )
 
 
 def sets_below(matcher: ModelMatcher, sets: Mapping[str, ModelMatcher]) -> list[str]:
