@@ -23,6 +23,13 @@ def as_json(found: Comparison, old: Bundle, new: Bundle) -> dict[str, Json]:
         "labels": "as_stated" if found.stated_labels else "closed",
         "not_comparable": found.not_comparable,
         "models": [difference_json(part) for part in found.differences],
+        "later": [
+            {
+                "from": part.day.isoformat(),
+                "models": [difference_json(one) for one in part.differences],
+            }
+            for part in found.later
+        ],
         "changes": [change_json(part) for part in found.changes],
     }
 

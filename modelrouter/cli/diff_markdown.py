@@ -50,6 +50,9 @@ def markdown_of(found: Comparison, old: Bundle, new: Bundle) -> str:
     if found.not_comparable:
         sections.append(plain(found.not_comparable))
     sections += differing(found.differences)
+    for part in found.later:
+        sections.append(f"**From {part.day.isoformat()} on**")
+        sections += differing(part.differences)
     if found.changes:
         sections.append(details("Changes in the policy", changes_table(found.changes)))
     return joined(sections)

@@ -12,6 +12,8 @@ from modelrouter.cli.common import counted
 from modelrouter.proof.proving import request_text
 
 if TYPE_CHECKING:
+    import datetime
+
     from modelrouter.comparison.changes import Change, FieldChange
     from modelrouter.comparison.outcome import Comparison, Difference, Extent, Less
     from modelrouter.values import Json
@@ -50,16 +52,9 @@ def lines_of(found: Comparison, old: str, new: str) -> Iterator[str]:
         yield STATED_LABELS
     if found.not_comparable:
         yield f"every model: {found.not_comparable}"
-    for models, part in grouped(found.differences):
-        yield ""
-        yield f"{', '.join(models)}{presence_text(part)}"
-        if part.not_comparable:
-            yield f"  {part.not_comparable}"
-        yield from extent_lines("newly allowed", part.allowed, part.more_allowed, new)
-        yield from extent_lines("newly forbidden", part.forbidden, part.more_forbidden, None)
-        for asked, texts in less_asked(part):
-            yield f"  less asked: {asked}"
-            yield from (f"    {text}" for text in texts)
+    yield from difference_lines(found.differences, new)
+    for day in found.later:
+        yield from difference_lines(day.differences, new, since=day.day)
     if found.changes:
         yield ""
         yield "changes"
@@ -68,6 +63,23 @@ def lines_of(found: Comparison, old: str, new: str) -> Iterator[str]:
         yield from (f"    {field_text(part)}" for part in change.fields if worth_showing(change))
         if change.wider:
             yield f"    wider: {change.wider}"
+
+
+def difference_lines(
+    differences: Sequence[Difference], new: str, *, since: datetime.date | None = None
+) -> Iterator[str]:
+    """Yield what models may receive; `since` says from which day, where it is a later one."""
+    for models, part in grouped(differences):
+        yield ""
+        day = "" if since is None else f", from {since.isoformat()} on"
+        yield f"{', '.join(models)}{presence_text(part)}{day}"
+        if part.not_comparable:
+            yield f"  {part.not_comparable}"
+        yield from extent_lines("newly allowed", part.allowed, part.more_allowed, new)
+        yield from extent_lines("newly forbidden", part.forbidden, part.more_forbidden, None)
+        for asked, texts in less_asked(part):
+            yield f"  less asked: {asked}"
+            yield from (f"    {text}" for text in texts)
 
 
 def extent_lines(
@@ -113,6 +125,7 @@ def summary(found: Comparison) -> str:
         (less, "model", "with less asked"),
         (others, "other change", "that counts as wider"),
         (unknown, "question", "not comparable"),
+        (len(found.later), "later day", "on which it grows"),
         (closed, "model", "may receive less"),
     )
     parts = [f"{counted(number, noun)} {what}" for number, noun, what in counts if number]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,16 @@ from modelrouter.comparison.boxes import box_text, cover, unlabelled_calls
 from modelrouter.comparison.effort import Effort
 from modelrouter.comparison.guarded import Side, allowed, gained, side_of
 from modelrouter.comparison.joint import Joint, joint_space
+from modelrouter.comparison.lapsing import days_of_change, told, untold
 from modelrouter.comparison.models import model_changes
-from modelrouter.comparison.outcome import Comparison, Difference, Extent, Less, Presence
+from modelrouter.comparison.outcome import (
+    Comparison,
+    Difference,
+    Extent,
+    Later,
+    Less,
+    Presence,
+)
 from modelrouter.comparison.reading import Reading
 from modelrouter.comparison.samples import lets_pass, request_of, sample_of
 from modelrouter.comparison.sections import section_changes, word_changes
@@ -34,6 +42,10 @@ __all__ = ["Pair", "compare", "pair_of", "regions_of"]
 
 TOO_HARD = "not comparable: the regions of this model need too many boxes"
 DISAGREES = "not comparable: the engine does not bear the regions out; report this"
+DAYS_AT_MOST = 100
+TOO_MANY_DAYS = (
+    f"not comparable: something lapses on more than {DAYS_AT_MOST} later days; compare with `--at`"
+)
 RUNTIME_TOO_HARD = "not comparable: the conditions of `runtime` need too many boxes"
 
 
@@ -58,9 +70,9 @@ class Pair:
         return Effort(self.joint.space, purse=self.purse)
 
 
-def pair_of(old: Bundle, new: Bundle, *, at: datetime.date) -> Pair:
+def pair_of(old: Bundle, new: Bundle, *, at: datetime.date, joint: Joint | None = None) -> Pair:
     """Return two policies over one space, compiled for a day."""
-    joint = joint_space((old, new))
+    joint = joint_space((old, new)) if joint is None else joint
     sides = [
         side_of(Reading(joint=joint, bundle=bundle), compile_bundle(bundle, at))
         for bundle in (old, new)
@@ -77,13 +89,40 @@ def compare(old: Bundle, new: Bundle, *, at: datetime.date) -> Comparison:
     kept: Steps | None = None
     with contextlib.suppress(TooHardError):  # fail closed: `not_comparable` below
         kept = kept_by_runtime(pair.effort(), pair.old, pair.new)
+    found = tuple(part for part in differences(pair, kept) if part.differs)
+    troubles = [RUNTIME_TOO_HARD] if kept is None else []
+    days = days_of_change((old, new), after=at)
+    troubles += [TOO_MANY_DAYS] if len(days) > DAYS_AT_MOST else []
     return Comparison(
         at=at,
         stated_labels=pair.joint.stated,
-        differences=tuple(part for part in differences(pair, kept) if part.differs),
+        differences=found,
         changes=changes,
-        not_comparable=RUNTIME_TOO_HARD if kept is None else None,
+        not_comparable="; ".join(troubles) or None,
+        later=tuple(later(pair, kept, found, days[:DAYS_AT_MOST])),
     )
+
+
+def later(
+    pair: Pair, kept: Steps | None, found: Sequence[Difference], days: Sequence[datetime.date]
+) -> Iterator[Later]:
+    """Yield the days on which exposure grows as it did not on the days before.
+
+    Args:
+        pair: The policies.
+        kept: What `kept_by_runtime` returns; no day changes it.
+        found: What differs on the day of the comparison.
+        days: Later days on which something lapses.
+    """
+    known = told(found)
+    old, new = (side.reading.bundle for side in (pair.old, pair.new))
+    for day in days:
+        then = replace(pair_of(old, new, at=day, joint=pair.joint), purse=pair.purse)
+        differing = [part for part in differences(then, kept) if part.wider]
+        fresh = untold(differing, known, day)
+        if fresh:
+            yield Later(day=day, differences=tuple(fresh))
+        known |= told(differing)
 
 
 def differences(pair: Pair, kept: Steps | None) -> Iterator[Difference]:

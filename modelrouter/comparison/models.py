@@ -57,6 +57,8 @@ def reasons_of(change: Change, old: ModelEntry, new: ModelEntry) -> Iterator[str
     for part in change.fields:
         if part.name in ELSEWHERE:
             yield ELSEWHERE[part.name]
+        elif part.name == "role":  # left out, it is `chat`
+            yield "it is sent chats now" if part.new is None else "others are sent its chats now"
         elif part.name in LOOSER and not tighter(part.name, part.old, part.new):
             yield LOOSER[part.name]
     before, after = destination_of(old), destination_of(new)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from modelrouter.comparison.changes import Change
     from modelrouter.policy.suite import AskedRequest
 
-__all__ = ["Comparison", "Difference", "Extent", "Less", "Presence"]
+__all__ = ["Comparison", "Difference", "Extent", "Later", "Less", "Presence"]
 
 Presence = Literal["both", "added", "removed"]
 
@@ -86,6 +86,19 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """What grows from a later day on, because something lapses that day in one policy only.
+
+    Attributes:
+        day: The first day.
+        differences: Every model for which exposure grows on that day as it did not before.
+    """
+
+    day: datetime.date
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Everything that differs between two policies.
 
@@ -96,6 +109,7 @@ class Comparison:
         differences: Every model for which the guard or the obligations differ.
         changes: Every part of the policies that differs.
         not_comparable: Why something that concerns every model has no exact answer, or None.
+        later: What grows on later days than `at`.
     """
 
     at: datetime.date
@@ -103,14 +117,16 @@ class Comparison:
     differences: tuple[Difference, ...]
     changes: tuple[Change, ...]
     not_comparable: str | None = None
+    later: tuple[Later, ...] = ()
 
     @property
     def wider(self) -> bool:
-        """Whether exposure grows, or may grow."""
-        return (
+        """Whether exposure grows, or may grow, on the day or a later one."""
+        return bool(
             any(part.wider for part in self.differences)
             or any(part.wider for part in self.changes)
             or self.not_comparable is not None
+            or self.later
         )
 
     @property
