@@ -716,7 +716,7 @@ def test_closing_does_not_wait_for_a_slow_gate_and_nothing_comes_into_force(
 
     slowly = Reload(interval_s=0.02, settle_s=0, gates=(slow,))
     router = follow(write(tmp_path, policy=only("a")), reload=slowly)
-    write(tmp_path, policy=only("b", tasks=["changed"]))
+    write(tmp_path, policy=only("b", tasks=["changed", "other"]))
     assert entered.wait(10)
     assert router._follower is not None
     thread = router._follower.thread
