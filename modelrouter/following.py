@@ -24,9 +24,9 @@ from modelrouter.accepting import (
     refusal_of,
     tests_pass,
 )
-from modelrouter.errors import ModelRouterError, Problem
+from modelrouter.errors import ConfigurationError, ModelRouterError, Problem
 from modelrouter.forking import renew_after_fork
-from modelrouter.in_force import InForce, LoadedPolicy
+from modelrouter.in_force import InForce, Known, LoadedPolicy
 from modelrouter.policy_metrics import policy_meter
 from modelrouter.reloading import Reload, check_stale_level
 from modelrouter.watching import Reading, look_at, read_policy, unsteady
@@ -40,6 +40,8 @@ __all__ = ["Build", "Follower"]
 LOG = logging.getLogger("modelrouter")
 LONGEST_PAUSE_S = 60.0
 PLACES_LOGGED = 10
+CLOSING_S = 2.0
+"""Most seconds that closing waits for a look under way."""
 Build: TypeAlias = "Callable[[Bundle], Mapping[str, Target]]"
 
 
@@ -55,6 +57,8 @@ class Follower:
         judged: Content and day of the set that was refused last, so that it is not judged at
             every look.
         told: Whether the log says that the policy is stale.
+        looker: The thread that looks at the moment.
+        starting: Held while the thread is started or stopped, and while a policy is replaced.
     """
 
     path: Path
@@ -68,7 +72,8 @@ class Follower:
     told: bool = False
     closed: bool = False
     looking: threading.Lock = field(default_factory=threading.Lock)
-    starting: threading.Lock = field(default_factory=threading.Lock)
+    looker: int | None = None
+    starting: threading.RLock = field(default_factory=threading.RLock)
     stopping: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
@@ -83,7 +88,7 @@ class Follower:
 
     def renew(self) -> None:
         """Leave the parent's locks behind, and its thread, which does not exist here."""
-        self.looking, self.starting = threading.Lock(), threading.Lock()
+        self.looking, self.starting, self.looker = threading.Lock(), threading.RLock(), None
         self.stopping, self.thread = threading.Event(), None
 
     def age(self) -> tuple[str, float]:
@@ -117,28 +122,45 @@ class Follower:
             self.thread = thread
 
     def close(self) -> None:
-        """Stop the thread. The policy stays in force, and grows stale."""
-        self.closed = True
-        self.stopping.set()
+        """Stop the thread. The policy stays in force, and grows stale.
+
+        A gate of the application may take long: what it judges does not come into force then.
+        """
+        with self.starting:
+            self.closed = True
+            self.stopping.set()
         policy_meter(self.options.meter_provider).leave(self)
         if self.thread is not None and self.thread is not threading.current_thread():
-            self.thread.join(LONGEST_PAUSE_S)
+            self.thread.join(CLOSING_S)
 
     def look(self, *, anew: bool) -> None:
         """Look at the files once, and put them in force if they changed and may be.
 
         Args:
             anew: Judge a set that was refused before once more.
+
+        Raises:
+            ConfigurationError: A gate asks for a look while it judges one.
         """
+        if self.looker == threading.get_ident():
+            raise ConfigurationError("a gate cannot reload the policy that it judges")
         with self.looking:
-            at, at_s = self.clock.now(), self.clock.monotonic()
-            sight = look_at(self.path, self.files)
-            if sight.content == self.equal:
-                self.verified(at, at_s)
-            elif anew or (sight.content, at.date()) != self.judged:
-                self.judge()
-            else:
-                self.note(checked_at=at)
+            self.looker = threading.get_ident()
+            try:
+                self.compare(anew=anew)
+            finally:
+                self.looker = None
+
+    def compare(self, *, anew: bool) -> None:
+        """Compare what lies there with what is in force, and judge it if it is another set."""
+        at, at_s = self.clock.now(), self.clock.monotonic()
+        sight = look_at(self.path, self.files)
+        if sight.content == self.equal:
+            self.verified(at, at_s)
+        elif anew or (sight.content, at.date()) != self.judged:
+            self.judge()
+        else:
+            self.note(checked_at=at)
 
     def judge(self) -> None:
         """Load what lies there, and put it in force or note why not."""
@@ -165,9 +187,17 @@ class Follower:
         moved = LoadedPolicy(bundle=bundle, targets=self.in_force.policy.targets)
         known = self.in_force.known
         lasting = tuple(part for part in known.warnings if part.code == "MR704")
-        self.in_force.put(moved, replace(known, warnings=self.warned(reading, lasting)))
+        self.put(moved, reading, replace(known, warnings=self.warned(reading, lasting)))
+
+    def put(self, policy: LoadedPolicy, reading: Reading, known: Known) -> bool:
+        """Put a policy in force, unless this is a thread that was stopped meanwhile."""
+        with self.starting:
+            if self.stopping.is_set() and threading.current_thread() is self.thread:
+                return False
+            self.in_force.put(policy, known)
         self.equal = reading.sight.content
         self.verified(reading.at, reading.at_s)
+        return True
 
     def buildable(
         self, bundle: Bundle, today: datetime.date
@@ -212,10 +242,9 @@ class Follower:
         now, count = self.clock.now(), known.reloads + 1
         anew = counted_anew(self.in_force.policy.bundle, policy.bundle)
         fresh = replace(known, loaded_at=now, reloads=count, fresh_at=reading.at)
-        fresh = replace(fresh, warnings=self.warned(reading, anew))
-        self.in_force.put(policy, replace(fresh, fresh_s=reading.at_s))
-        self.equal = reading.sight.content
-        self.verified(reading.at, reading.at_s)
+        fresh = replace(fresh, fresh_s=reading.at_s, warnings=self.warned(reading, anew))
+        if not self.put(policy, reading, fresh):
+            return
         bundle = policy.bundle
         policy_meter(self.options.meter_provider).count("loaded", bundle.name)
         LOG.info("policy `%s` is in force: digest %s", bundle.name, bundle.digest)

@@ -16,6 +16,7 @@ from modelrouter.decision import Candidate, Obligations, Reason, RuleRef
 from modelrouter.engine.guard import guard
 from modelrouter.errors import CallError
 from modelrouter.payload import unscannable_labels
+from modelrouter.shadowing import told_by
 from modelrouter.values import Request
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def changed_gate(
     try:
         again = decide(carried_over(call, newest), snapshot)
     except CallError as error:
-        return refused(f"it does not know what the call names: {error}")
+        return refused(f"it does not know what the call names: {told_by(error)}")
     for part in again.candidates:
         if part.model == candidate.model:
             return part.obligations

@@ -22,7 +22,7 @@ from modelrouter.values import Json, Request
 if TYPE_CHECKING:
     from modelrouter.policy.bundle import Bundle
 
-__all__ = ["Shadow", "ShadowDifference"]
+__all__ = ["Shadow", "ShadowDifference", "told_by"]
 
 DAYS_KEPT = 4
 VALUE_OF_FACT = "unknown value of fact "
@@ -119,7 +119,7 @@ class Shadow:
             engine = self.engine(bundle, snapshot.engine.at)
             return difference(decision, decided(request, snapshot, engine))
         except CallError as error:
-            said = speaks_of(error)
+            said = told_by(error)
         except Exception as error:  # noqa: BLE001 - a shadow must not cost the call anything
             said = type(error).__name__
         return ShadowDifference(
@@ -189,7 +189,7 @@ def difference(real: Decision, shadow: Decision) -> ShadowDifference | None:
     )
 
 
-def speaks_of(error: CallError) -> str:
+def told_by(error: CallError) -> str:
     """Return what an error says, without the value of a fact: that is not ours to repeat."""
     said = str(error).removeprefix(f"`{error.argument}`: ")
     before, _, rest = said.partition("`")

@@ -718,3 +718,56 @@ def test_a_forked_child_follows_with_a_thread_of_its_own(tmp_path: Path) -> None
             assert answers.get(timeout=10) == (0, "a", True, 1)
             child.join(10)
         assert wait_until(lambda: serves(router) == "b")
+
+
+# Gates that take long, and gates that ask back
+
+
+def test_closing_does_not_wait_for_a_slow_gate_and_nothing_comes_into_force(
+    tmp_path: Path,
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(found: Bundle, _: datetime.date) -> tuple[Problem, ...]:
+        if "changed" in found.words.tasks:
+            entered.set()
+            leave.wait(20)
+        return ()
+
+    slowly = Reload(interval_s=0.02, settle_s=0, gates=(slow,))
+    router = follow(write(tmp_path, policy=only("a")), reload=slowly)
+    write(tmp_path, policy=only("b", tasks=["changed", "other"]))
+    assert entered.wait(10)
+    assert router._follower is not None
+    thread = router._follower.thread
+    assert thread is not None
+    began = time.monotonic()
+    router.close()
+    assert time.monotonic() - began < 10
+    leave.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert (serves(router), router.policy_status().reloads) == ("a", 0)
+    # By hand it is put in force all the same.
+    assert router.reload().reloads == 1
+    assert serves(router) == "b"
+
+
+def test_a_gate_that_reloads_its_own_router_refuses_the_set(tmp_path: Path) -> None:
+    routers: list[Router] = []
+
+    def asks_back(_: Bundle, __: datetime.date) -> tuple[Problem, ...]:
+        for router in routers:
+            router.reload()
+        return ()
+
+    asking = Reload(interval_s=None, settle_s=0, gates=(asks_back,))
+    routers.append(follow(write(tmp_path, policy=only("a")), reload=asking))
+    write(tmp_path, policy=only("b"))
+    found: list[tuple[Problem, ...]] = []
+    worker = threading.Thread(target=lambda: found.append(routers[0].reload().rejected))
+    worker.daemon = True
+    worker.start()
+    worker.join(10)
+    assert [part.code for part in found[0]] == ["MR702"]
+    assert serves(routers[0]) == "a"

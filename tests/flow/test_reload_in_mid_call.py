@@ -103,6 +103,10 @@ NARROWER: dict[str, tuple[dict[str, Any], str]] = {
         after(facts={"desk": {"type": "int", "source": "host"}}),
         "fact `desk` is of type int, not str",
     ),
+    "does not know the value of the fact": (
+        after(facts={"desk": {"type": "enum", "values": ["north"], "source": "host"}}),
+        "unknown value of fact `desk`",
+    ),
     "requires a fact that is missing": (
         after(facts={**COMMON["facts"], "wall": WALL}),
         "fact `wall` is required and missing",
