@@ -2,8 +2,10 @@
 
 Registered for every pytest run of an environment that has this package, so it stays out of
 the way. A file is looked at if it is called `*_test.yaml` or `properties.yaml` (or `.yml`),
-and is ours if its text names this package's format and one of the two kinds; only then is a
-policy read, or anything imported to read it.
+and parsed if its text names this package's format and one of the two kinds; only then is
+anything imported. It is ours if it is one YAML document that says both at its top. What cannot be
+read is foreign (a template, several documents, a resource that embeds a policy), unless its own
+lines begin like a policy's tests: then its author is told what is wrong with it.
 
 `modelrouter_policies = false` in pytest's configuration turns it off, and so does
 `-p no:modelrouter`.
@@ -14,6 +16,7 @@ policy read, or anything imported to read it.
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from modelrouter.regular import open_regular
 
 if TYPE_CHECKING:
     import os
@@ -39,6 +44,11 @@ NAMES = re.compile(r".*_test\.ya?ml|properties\.ya?ml")
 LARGEST = 1_048_576
 KIND = re.compile(rb"""kind["']?\s*:\s*["']?(?:PolicyTest|Properties)\b""")
 FORMAT = b"modelrouter/"
+# For what cannot be parsed: keys at the very beginning of a line are those of the document.
+OWN_FORMAT = re.compile(rb"""^["']?apiVersion["']?[ \t]*:[ \t]*["']?modelrouter/""", re.MULTILINE)
+OWN_KIND = re.compile(rb"""^["']?kind["']?[ \t]*:[ \t]*["']?([^\s"'#]*)""", re.MULTILINE)
+MARK = re.compile(rb"^---(?=\s|$)", re.MULTILINE)
+TEMPLATE = re.compile(rb"\{[{%]")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,19 +65,33 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Return the collector of a policy's tests, or None for any other file."""
     if not NAMES.fullmatch(file_path.name) or not parent.config.getini(SETTING):
         return None
-    if not says_our_kind(file_path):
+    if not says_our_kind(text_of(file_path)):
         return None
     return PolicyTestFile.from_parent(parent, path=file_path)
 
 
-def says_our_kind(file: Path) -> bool:
-    """Whether the text of a file names format and kind; a file that cannot be read does not."""
+def text_of(file: Path) -> bytes:
+    """Return the text of a file, or nothing if it cannot be read."""
     try:
-        with file.open("rb") as stream:
-            text = stream.read(LARGEST + 1)
+        with open_regular(file) as stream:
+            return stream.read(LARGEST + 1).removeprefix(codecs.BOM_UTF8)
     except OSError:
-        return False
+        return b""
+
+
+def says_our_kind(text: bytes) -> bool:
+    """Whether a text names format and kind anywhere."""
     return FORMAT in text and KIND.search(text) is not None
+
+
+def seems_ours(text: bytes) -> bool:
+    """Whether a text that is no YAML was meant as one document of ours."""
+    kinds = OWN_KIND.findall(text)
+    ours = len(kinds) == 1 and kinds[0] in {b"PolicyTest", b"Properties"}
+    head, *documents = MARK.split(text)
+    begun = any(line and not line.startswith(b"#") for line in map(bytes.strip, head.splitlines()))
+    single = len(documents) + begun == 1
+    return ours and single and bool(OWN_FORMAT.search(text)) and not TEMPLATE.search(text)
 
 
 class PolicyTestFailed(Exception):
@@ -86,10 +110,14 @@ class PolicyTestFile(pytest.File):
         shown = from_here(self.path)
         source = read_file(shown)
         if source.data is None:
-            raise refused(source.problems)
-        kind = kind_of(source)
+            if seems_ours(text_of(self.path)):
+                raise refused(source.problems)
+            return
+        kind, version = kind_of(source), entry_of(source, "apiVersion")
         if kind not in {"PolicyTest", "Properties"}:
             return  # a comment or a longer text names the kind
+        if not isinstance(version, str) or not version.startswith(FORMAT.decode()):
+            return  # a comment or a longer text names the format
         policy = entry_of(source, "policy")
         # As the loader reads it: the name of a file in the same folder.
         name = Path(policy).name if isinstance(policy, str) else ""

@@ -181,6 +181,17 @@ FOREIGN = {
     "notes_test.txt": "kind: PolicyTest\n",
     "comment_test.yaml": "# not a `kind: PolicyTest`\nkind: Deployment\n",
     "longer_test.yaml": "kind: PolicyTestSuite\n",
+    "several_test.yaml": f"kind: Namespace\n---\n{TESTS}",
+    "first_test.yaml": f"# ours first\n---\n{TESTS}---\nkind: Namespace\n",
+    "embedded_test.yaml": "kind: ConfigMap\ndata: &data\n  policy_test.yaml: |\n"
+    + "".join(f"    {line}\n" for line in TESTS.splitlines()),
+    "chart_test.yaml": "kind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata: |\n"
+    + "".join(f"  {line}\n" for line in TESTS.splitlines()),
+    "template_test.yaml": "{{- if .Values.policy }}\n" + TESTS + "{{- end }}\n",
+    "jinja_test.yaml": TESTS + "{% for name in names %}\n  - {name: {{ name }}}\n{% endfor %}\n",
+    "anchor_test.yaml": "# modelrouter/v1\napiVersion: example.org/v1\nkind: PolicyTest\na: &b 1\n",
+    "other_test.yaml": "# modelrouter/v1\napiVersion: example.org/v1\nkind: PolicyTest\n",
+    "nested_test.yaml": "items:\n- &b\n  apiVersion: modelrouter/v1\n  kind: PolicyTest\n",
 }
 
 
@@ -189,8 +200,36 @@ def test_other_files_are_left_alone(pytester: pytest.Pytester) -> None:
         (pytester.path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     (pytester.path / "link_test.yaml").symlink_to("nowhere")
     (pytester.path / "folder_test.yaml").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(pytester.path / "pipe_test.yaml")
     done = pytester.runpytest(*PLUGIN)
     assert done.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\n" + TESTS + "  - {name: [}\n",
+        "# the rota\n\n---\n" + TESTS + "  - {name: &a x}\n",
+        TESTS.replace("\n", "\r\n") + "  - {name: [}\r\n",
+        "\ufeff" + TESTS + "\t- x\n",
+        TESTS.replace("kind: PolicyTest", '"kind": "PolicyTest" # ours') + "kind\n",
+    ],
+    ids=["mark", "comment", "crlf", "bom", "quoted"],
+)
+def test_tests_of_a_policy_that_are_no_yaml_are_reported(
+    text: str, folder: Path, pytester: pytest.Pytester
+) -> None:
+    (folder / "policy_test.yaml").write_text(text, encoding="utf-8", newline="")
+    done = pytester.runpytest(*PLUGIN, "policies/policy_test.yaml")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["policies/policy_test.yaml:*: error MR0*"])
+
+
+def test_braces_in_a_name_are_no_template(folder: Path, pytester: pytest.Pytester) -> None:
+    braces = PASSING.replace("a secret is refused", '"a {{ secret }} {% is %} --- refused"')
+    (folder / "policy_test.yaml").write_text(braces)
+    pytester.runpytest(*PLUGIN, "policies").assert_outcomes(passed=2)
 
 
 def test_nothing_is_imported_before_there_is_a_policy_test(
