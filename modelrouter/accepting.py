@@ -51,7 +51,8 @@ def tests_pass(bundle: Bundle, today: datetime.date) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             code="MR701",
-            file=outcome.file,
+            file=outcome.trial.place.file or outcome.file,
+            line=outcome.trial.place.line or 1,
             message=f"test `{outcome.name}` fails: {'; '.join(outcome.failures)}",
             hint="`modelrouter test PATH` runs the same tests",
         )

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def verb(name: str, summary: str) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
 
-    create = verb("create", "check, test and sign a policy")
+    create = verb("create", "check, test, prove and sign a policy")
     create.add_argument("policy", metavar="POLICY", help="a policy folder or a policy file")
     create.add_argument("-o", "--output", metavar="FILE", required=True, help="where to write it")
     create.add_argument(

@@ -72,6 +72,9 @@ def percent(text: str) -> Decimal:
     plain = len(number) <= LONGEST_PERCENT and number.replace(".", "", 1).isdecimal()
     if not plain or Decimal(number) > 100:  # noqa: PLR2004 - per cent
         raise argparse.ArgumentTypeError("not a percentage such as 80")
+    if 0 < Decimal(number) <= 1:
+        meant = format((Decimal(number) * 100).normalize(), "f")
+        raise argparse.ArgumentTypeError(f"a percentage from 0 to 100: did you mean {meant}?")
     return Decimal(number)
 
 

@@ -69,12 +69,21 @@ def degrade_nowhere(context: LintContext) -> Iterator[Found]:
         if replacements(clause, context):
             continue
         name = clause.budget.id
-        key = "on_exceed" if clause.budget.degrade_to is None else "degrade_to"
+        stated = clause.budget.degrade_to is not None
+        if not stated and not context.chats & ~clause.mask:
+            message = f"budget `{name}` meters every model, so nothing is left to degrade to"
+            hint = "give it `models:` or `degrade_to:`"
+        else:
+            message = (
+                f"budget `{name}`: no eligible model in degrade_to, "
+                "so exceeding it denies every call"
+            )
+            hint = None
         yield Found(
             part=("budgets", name),
-            at=(key,),
-            message=f"budget `{name}`: no eligible model in degrade_to, "
-            "so exceeding it denies every call",
+            at=("degrade_to",) if stated else ("on_exceed",),
+            message=message,
+            hint=hint,
         )
 
 

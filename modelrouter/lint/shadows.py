@@ -16,7 +16,7 @@ from modelrouter.proof.conditions import models_region, when_region
 from modelrouter.proof.guarding import effect_region
 from modelrouter.proof.space import Region, TooHardError
 
-__all__ = ["inert", "redundant", "shadowed"]
+__all__ = ["inert", "redundant", "superfluous"]
 
 Reach = dict[int, Region]
 """What a rule speaks of: requests by place of the model, or all models under -1."""
@@ -37,12 +37,12 @@ class Clause:
     reach: Reach
 
 
-def shadowed(context: LintContext) -> Iterator[Found]:
+def superfluous(context: LintContext) -> Iterator[Found]:
     """Yield rules without which no decision would differ, whatever the catalogue (MR201).
 
     What differs is who is a candidate, and what is asked of whom; the reasons of a denial may
     well be others, and with them whether it is called `guard` or `unclassified`.
-    Later rules are looked at first, and what is shadowed shadows nothing: all that is found
+    Later rules are looked at first, and what is found covers nothing: all that is found
     can be removed together.
     """
     found = covered_anywhere(context)
@@ -50,7 +50,7 @@ def shadowed(context: LintContext) -> Iterator[Found]:
         yield Found(
             part=("rules", rule.id),
             at=("id",),
-            message=f"rule `{rule.id}` is shadowed: removing it changes no candidate and no "
+            message=f"rule `{rule.id}` changes nothing: removing it changes no candidate and no "
             "obligation for any model",
             hint=f"already covered by {', '.join(sorted(names))}",
         )

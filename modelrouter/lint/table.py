@@ -60,7 +60,9 @@ PEDANTIC = frozenset({"MR501"})
 """Codes that are shown on request only."""
 
 CHECKS: tuple[Check, ...] = (
-    check("MR201", "warning", "the rule changes nothing for any model", shadows.shadowed, "MR202"),
+    check(
+        "MR201", "warning", "the rule changes nothing for any model", shadows.superfluous, "MR202"
+    ),
     check("MR202", "error", "the condition can never hold", conditions.impossible_labels),
     check("MR203", "error", "no model can serve a label", labels.unservable),
     check(

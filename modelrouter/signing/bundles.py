@@ -15,6 +15,7 @@ from modelrouter.loader import load
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.kinds import kind_of
 from modelrouter.policytest import run_tests
+from modelrouter.proof.proving import prove_all
 from modelrouter.regular import open_regular
 from modelrouter.signing.archive import LARGEST
 from modelrouter.signing.contents import Contents, sealed, verified
@@ -82,12 +83,12 @@ def pack(
         private_keys: Ed25519 keys as PEM; each of them signs.
         serial: Number of the release, larger than that of every earlier one.
         created: The time that the manifest states.
-        today: The day on which tests without a date are decided.
+        today: The day on which tests without a date are decided and claims are proved.
 
     Raises:
         PolicyError: The policy does not load.
-        BundleRefused: It has an error that the linter found, a failed test or no test, or it
-            cannot be written as a bundle.
+        BundleRefused: It has an error that the linter found, a failed test or no test, or a
+            claim that is not proved, or it cannot be written as a bundle.
         ConfigurationError: A key is not one, or the serial is out of range.
     """
     if not 1 <= serial <= LARGEST_SERIAL:
@@ -244,3 +245,8 @@ def check_fitness(bundle: Bundle, today: datetime.date) -> None:
         raise BundleRefused(f"test `{failed[0]}`{more} fails", hint=where)
     if not outcomes:
         raise BundleRefused("the policy has no tests", hint="what nobody tested is not signed")
+    broken = [proof for _, _, proof in prove_all(bundle, at=today) if not proof.holds]
+    if broken:
+        more = f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""
+        message = f"claim `{broken[0].id}` {broken[0].failure}{more}"
+        raise BundleRefused(message, hint=f"`modelrouter prove {bundle.path}`")

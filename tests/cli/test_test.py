@@ -167,7 +167,7 @@ def test_k_that_fits_no_test_of_any_policy_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_coverage_cannot_be_required_of_some_of_the_tests(tmp_path: Path) -> None:
-    done = run("test", "-k", "good", "--require", "1", write(tmp_path))
+    done = run("test", "-k", "good", "--require", "2", write(tmp_path))
     assert done.code == 2
     assert done.err.startswith("`--require` speaks of all tests")
 
@@ -367,6 +367,26 @@ def test_what_is_no_percentage_is_wrong_usage(text: str, tmp_path: Path) -> None
     done = run("test", write(tmp_path), f"--require={text}")
     assert done.code == 2
     assert "not a percentage such as 80" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("0.9", "90"), ("1", "100"), ("0.005", "0.5"), ("0.90 %", "90"), (".8", "80")],
+)
+@pytest.mark.parametrize("option", ["--require", "--require-score"])
+def test_a_share_is_not_taken_for_a_percentage(
+    option: str, text: str, meant: str, tmp_path: Path
+) -> None:
+    done = run("test", write(tmp_path), f"{option}={text}")
+    assert done.code == 2
+    assert f"a percentage from 0 to 100: did you mean {meant}?" in done.err
+
+
+def test_no_per_cent_and_little_more_than_one_are_percentages(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    assert "did you mean" not in "".join(
+        run("test", path, f"--require={text}").err for text in ("0", "0.0", "1.1")
+    )
 
 
 def test_a_permit_that_has_lapsed_is_not_covered(tmp_path: Path) -> None:
@@ -607,7 +627,7 @@ def test_json_and_the_report_for_ci_hold_the_survivors(tmp_path: Path) -> None:
     assert run("test", "--json", path).json["mutation"] is None
 
 
-@pytest.mark.parametrize("option", ["--mutate", "--require-score=1"])
+@pytest.mark.parametrize("option", ["--mutate", "--require-score=2"])
 def test_mutants_are_not_judged_by_some_of_the_tests(option: str, tmp_path: Path) -> None:
     assert run("test", "-k", "good", option, write(tmp_path)).code == 2
 

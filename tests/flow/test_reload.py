@@ -147,6 +147,20 @@ def test_a_catalogue_behind_a_link_that_comes_to_lead_outside_is_refused(tmp_pat
     assert router.policy_status().reloads == 0
 
 
+def test_a_test_that_rejects_a_set_is_named_with_its_whole_path_and_line(tmp_path: Path) -> None:
+    router = follow(write(tmp_path, policy=only("a")))
+    tests = (
+        "apiVersion: modelrouter/v1\nkind: PolicyTest\npolicy: policy.yaml\ntests:\n"
+        "  - {name: good, request: {level: public}, expect: {model: a}}\n"
+        "  - {name: bad, request: {level: public}, expect: {model: b}}\n"
+    )
+    write(tmp_path, policy_test=tests)
+    (failed,) = router.reload().rejected
+    assert (failed.code, failed.file) == ("MR701", str(tmp_path / "policy_test.yaml"))
+    assert failed.line == 6
+    assert failed.message.startswith("test `bad` fails: ")
+
+
 def test_a_catalogue_that_appears_later_in_a_subfolder_is_seen(tmp_path: Path) -> None:
     router = follow(write(tmp_path, policy=only("a")))
     split = only("b", catalogs=["more/catalog.yaml"])

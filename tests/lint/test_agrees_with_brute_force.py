@@ -80,24 +80,24 @@ def of_code(bundle: Bundle, code: str, at: datetime.date) -> set[str | None]:
 
 @quick
 @given(cases(), cases())
-def test_no_shadowed_rule_changes_a_decision_for_any_model(case: Case, other: Case) -> None:
+def test_no_superfluous_rule_changes_a_decision_for_any_model(case: Case, other: Case) -> None:
     policy, catalogue, request = case
     asked = AskedRequest.model_validate(request)
     bundle = load_text(to_yaml(policy, catalogue), at=TODAY)
     day = day_of(asked.given, TODAY)
-    shadowed = of_code(bundle, "MR201", day)
-    if not shadowed:
+    superfluous = of_code(bundle, "MR201", day)
+    if not superfluous:
         return
-    SEEN["MR201"] += len(shadowed)
+    SEEN["MR201"] += len(superfluous)
     for models in (catalogue, other[1]):
         try:
             full = load_text(to_yaml(policy, models), at=TODAY)
-            less = load_text(to_yaml(without(policy, shadowed), models), at=TODAY)
+            less = load_text(to_yaml(without(policy, superfluous), models), at=TODAY)
         except PolicyError:  # the other catalogue lacks a model or a capability that is named
             continue
         SEEN["catalogues"] += 1
         before = allowed(compile_bundle(full, day), asked)
-        assert allowed(compile_bundle(less, day), asked) == before, (shadowed, request)
+        assert allowed(compile_bundle(less, day), asked) == before, (superfluous, request)
 
 
 @quick

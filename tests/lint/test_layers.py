@@ -53,7 +53,7 @@ def test_a_layer_that_adds_nothing_is_clean(folder: Path) -> None:
     assert found(folder, "") == []
 
 
-def test_a_rule_that_a_layer_above_covers_is_shadowed_in_its_own_file(folder: Path) -> None:
+def test_a_rule_that_a_layer_above_covers_changes_nothing_in_its_own_file(folder: Path) -> None:
     rule = "{id: own, effect: forbid, when: {categories: phi}, models: {hosting: vendor_api}}"
     assert found(folder, f"rules:\n  - {rule}\n") == [("MR201", "own", "bottom", 7)]
 

@@ -36,7 +36,7 @@ from tests.lint.snippets import PERMIT, codes, findings
             """,
             "rules": ("{id: a, effect: forbid, models: {hosting: vendor_api}}",),
         }, ["MR203 public+vision"]),
-        # an impossible condition is not also shadowed, redundant, inert or without a reason
+        # an impossible condition is not redundant, inert or without a reason besides
         ("impossible", {"rules": (
             ("{id: a, effect: permit, when: {level: internal, categories: phi}, "
             "models: {operator: nobody}}"),

@@ -179,6 +179,30 @@ def test_a_budget_limits_something_and_leaves_something(
     assert codes(*rules, budgets=f"[{{{budget}}}]") == found
 
 
+@pytest.mark.parametrize(
+    ("more", "message", "hint"),
+    [
+        ("", "budget `b` meters every model, so nothing is left to degrade to",
+         "give it `models:` or `degrade_to:`"),
+        (", models: {weights: [open, closed]}",
+         "budget `b` meters every model, so nothing is left to degrade to",
+         "give it `models:` or `degrade_to:`"),
+        (", degrade_to: {tags: cheap}",
+         "budget `b`: no eligible model in degrade_to, so exceeding it denies every call", None),
+        # the two in the house are left over, but never eligible
+        (", models: {weights: closed}, when: {categories: pii}",
+         "budget `b`: no eligible model in degrade_to, so exceeding it denies every call", None),
+    ],
+)  # fmt: skip
+def test_a_budget_that_degrades_to_nothing_says_whether_it_meters_everything(
+    more: str, message: str, hint: str | None
+) -> None:
+    away = "{id: a, effect: forbid, when: {categories: pii}, models: {weights: open}}"
+    found = findings(away, budgets=f"[{{{BUDGET}, limit_usd: 9{more}}}]")
+    said = [(part.message, part.hint) for part in found if part.code == "MR402"]
+    assert said == [(message, hint)]
+
+
 def test_a_budget_for_embeddings_alone_is_left_alone() -> None:
     models = catalogue("quality: 0.8", "quality: 0.8", "role: embed")
     budget = f"{BUDGET}, limit_usd: 0, models: {{weights: closed}}, degrade_to: {{id: home/one}}"

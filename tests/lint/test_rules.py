@@ -44,7 +44,7 @@ CLOSED = "{id: closed, effect: forbid, when: {categories: phi}, models: {weights
         ((PII,), []),
     ],
 )  # fmt: skip
-def test_a_rule_is_shadowed_if_others_cover_it_for_any_model(
+def test_a_rule_changes_nothing_if_others_cover_it_for_any_model(
     rules: tuple[str, ...], found: list[str]
 ) -> None:
     assert codes(*rules) == found
@@ -100,6 +100,9 @@ def test_the_hint_names_whoever_takes_something_away_until_nothing_is_left() -> 
         "models: {hosting: vendor_api}}",
     )
     assert [(part.about, part.hint) for part in found] == [("all", "already covered by a, b")]
+    assert found[0].message == (
+        "rule `all` changes nothing: removing it changes no candidate and no obligation for any model"
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,46 @@ def test_a_policy_that_fails_its_tests_or_has_none_is_not_signed(
         packed(none, keys)
 
 
+CLAIMS = """apiVersion: modelrouter/v1
+kind: Properties
+policy: policy.yaml
+properties:
+  - {id: served, when: {level: public}, always_served: true}
+  - {id: locked, when: {level: restricted}, never_sent: all}
+"""
+
+
+def test_a_policy_with_a_claim_that_is_not_proved_is_not_signed(tmp_path: Path, keys: Keys) -> None:
+    folder = policy_in(tmp_path)
+    (folder / "properties.yaml").write_text(CLAIMS)
+    with pytest.raises(
+        BundleRefused, match="claim `locked` does not hold: `house/small`"
+    ) as caught:
+        packed(folder, keys)
+    assert "modelrouter prove" in str(caught.value.__notes__)
+    (folder / "properties.yaml").write_text(CLAIMS.replace("restricted}, never", "public}, never"))
+    with pytest.raises(BundleRefused, match="claim `locked`"):
+        packed(folder, keys)
+    (folder / "properties.yaml").write_text(
+        CLAIMS.replace("never_sent: all", "always_served: true")
+    )
+    assert packed(folder, keys).content
+
+
+def test_claims_are_proved_on_the_day_that_is_given(tmp_path: Path, keys: Keys) -> None:
+    vendor = (
+        "  - {id: away/big, weights: closed, hosting: vendor_api, quality: 0.4,\n"
+        '     price: {input: 9, output: 9}, retires: "2026-11-30"}\n'
+    )
+    folder = policy_in(tmp_path, models=CATALOG + vendor)
+    claim = "{id: home, when: {level: public}, never_sent: {hosting: vendor_api}}"
+    (folder / "properties.yaml").write_text(CLAIMS[: CLAIMS.index("  - ")] + f"  - {claim}\n")
+    with pytest.raises(BundleRefused, match="claim `home`"):
+        packed(folder, keys)
+    later = datetime.date(2026, 12, 2)  # the vendor's model has retired
+    assert pack(folder, private_keys=[keys.private], serial=1, created=CREATED, today=later).content
+
+
 def test_tests_are_decided_on_the_day_that_is_given(tmp_path: Path, keys: Keys) -> None:
     retired = CATALOG.replace("quality: 0.5", 'quality: 0.5, retires: "2026-11-30"')
     successor = CATALOG[CATALOG.index("  - {id") :].replace("house/small", "house/tall")
