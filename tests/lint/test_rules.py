@@ -101,7 +101,8 @@ def test_the_hint_names_whoever_takes_something_away_until_nothing_is_left() -> 
     )
     assert [(part.about, part.hint) for part in found] == [("all", "already covered by a, b")]
     assert found[0].message == (
-        "rule `all` changes nothing: removing it changes no candidate and no obligation for any model"
+        "rule `all` changes nothing: removing it changes no candidate and no obligation "
+        "for any model"
     )
 
 

@@ -159,12 +159,12 @@ def test_of_two_processes_neither_takes_the_file_back(tmp_path: Path) -> None:
         assert racer.stdin is not None
         racer.stdin.write("\n")
         racer.stdin.flush()
-    highest: list[int] = []
+    accepted: list[int] = []
     for racer in racers:
         out, err = racer.communicate(timeout=60)
         assert (racer.returncode, err) == (0, "")
-        highest.append(max(map(int, out.split())))
-    assert held(file) == max(highest) == 119
+        accepted += map(int, out.split())  # one may come too late for all of its own
+    assert held(file) == max(accepted) == 119
     assert sorted(path.name for path in tmp_path.iterdir()) == ["serial", "serial.lock"]
 
 
