@@ -88,7 +88,7 @@ def test_json_has_the_documented_keys(changed: Path) -> None:
     new = edit(changed, EU_RULE, "models: {region: [eu-west, eu-central, us-east]}")
     found = run("diff", HOSPITAL, new, *DAY, "--format", "json").json
     assert list(found) == [
-        "old", "new", "at", "wider", "labels", "not_comparable", "models", "changes",
+        "old", "new", "at", "wider", "labels", "not_comparable", "models", "later", "changes",
     ]  # fmt: skip
     assert found["wider"] is True
     assert found["labels"] == "closed"
