@@ -17,6 +17,7 @@ from modelrouter.comparison.boxes import box_text, cover, unlabelled_calls
 from modelrouter.comparison.effort import Effort
 from modelrouter.comparison.guarded import Side, allowed, gained, side_of
 from modelrouter.comparison.joint import Joint, joint_space
+from modelrouter.comparison.keeping import Steps, kept_by_runtime
 from modelrouter.comparison.lapsing import days_of_change, told, untold
 from modelrouter.comparison.models import model_changes
 from modelrouter.comparison.outcome import (
@@ -30,7 +31,7 @@ from modelrouter.comparison.outcome import (
 from modelrouter.comparison.reading import Reading
 from modelrouter.comparison.samples import lets_pass, request_of, sample_of
 from modelrouter.comparison.sections import section_changes, word_changes
-from modelrouter.comparison.weaker import Steps, kept_by_runtime, weaker_regions
+from modelrouter.comparison.weaker import weaker_regions
 from modelrouter.engine.compiled import compile_bundle
 from modelrouter.proof.space import TooHardError
 

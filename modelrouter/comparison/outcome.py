@@ -36,7 +36,8 @@ class Less:
     """Calls of which less is asked than before, for people.
 
     Attributes:
-        about: `trace`, `cache`, `log`, `redact`, `approval`, `runtime trace`, `runtime cache`.
+        about: `trace`, `cache`, `log`, `redact`, `approval`, or what `runtime` says of its own:
+            `runtime trace`, `runtime cache`, `runtime ttl_s`, `runtime partition FACT`.
         old: What was asked.
         new: What is asked now; None is nothing.
         texts: The calls.

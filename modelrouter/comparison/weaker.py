@@ -2,7 +2,8 @@
 
 Obligations are compared as regions, for each model: the strictest word that applies to a call,
 the categories to be redacted, the roles that must approve. `runtime` says on its own what a
-trace may hold and whether answers are kept; it is compared where no obligation settles that.
+trace may hold and whether answers are kept (`keeping`); it is compared where no obligation
+settles that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from modelrouter.comparison.keeping import Steps
 from modelrouter.engine.obliging import CACHE, LOG, TRACE
 from modelrouter.proof.space import Region
 
@@ -19,11 +21,9 @@ if TYPE_CHECKING:
     from modelrouter.comparison.guarded import Side
     from modelrouter.policy.document import Obligate
 
-__all__ = ["Steps", "Weaker", "kept_by_runtime", "weaker_regions"]
+__all__ = ["Weaker", "weaker_regions"]
 
 WORDS: Mapping[str, Sequence[str]] = {"trace": TRACE, "cache": CACHE, "log": LOG}
-KEPT: Mapping[str, Sequence[str]] = {"runtime trace": TRACE, "runtime cache": CACHE}
-"""What `runtime` says of its own; each word stands for itself and all stricter ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Weaker:
     """Calls of which less is asked than before.
 
     Attributes:
-        about: `trace`, `cache`, `log`, `redact`, `approval`, `runtime trace`, `runtime cache`.
+        about: `trace`, `cache`, `log`, `redact`, `approval`, or what `runtime` says of its own.
         old: What was asked.
         new: What is asked now; None is nothing.
         region: The calls.
@@ -41,18 +41,6 @@ class Weaker:
     old: str
     new: str | None
     region: Region
-
-
-Steps = Mapping[str, tuple[list[Region], list[Region]]]
-"""For each word of `runtime`, where it or a stricter one governs, before and after."""
-
-
-def kept_by_runtime(effort: Effort, before: Side, after: Side) -> Steps:
-    """Return what `runtime` keeps to, before and after; it does not depend on the model."""
-    return {
-        about: (kept_steps(effort, before, about), kept_steps(effort, after, about))
-        for about in KEPT
-    }
 
 
 def weaker_regions(
@@ -77,10 +65,12 @@ def weaker_regions(
         yield from weaker_words(effort, about, order, (old, new))
     for about in ("redact", "approval"):
         yield from dropped_names(effort, about, before, after, model)
-    for about, order in KEPT.items():
-        for found in weaker_words(effort, about, order, kept[about]):
-            settled = asked[about.removeprefix("runtime ")][order.index(found.old)]
-            region = effort.less(found.region, settled)
+    for about, part in kept.items():
+        for found in weaker_words(effort, about, part.order, (part.old, part.new)):
+            # The word of an obligation settles it, or its strictest one: what is not kept at
+            # all is not kept longer either.
+            place = part.order.index(found.old) if part.order in WORDS.values() else 0
+            region = effort.less(found.region, asked[part.duty][place])
             if region:
                 yield Weaker(about=about, old=found.old, new=found.new, region=region)
 
@@ -99,21 +89,6 @@ def steps_of(side: Side, model: str, about: str) -> list[Region]:
         region = side.reading.space.join(region, *parts)
         found.append(region)
     return found
-
-
-def kept_steps(effort: Effort, side: Side, about: str) -> list[Region]:
-    """Return where `runtime` keeps to each word or a stricter one; the first match governs."""
-    order = KEPT[about]
-    found: list[list[int]] = [[] for _ in order]
-    left: Region = side.reading.space.all
-    for part in side.engine.bundle.policy.runtime:
-        word = part.trace.content if about == "runtime trace" else part.cache.mode
-        calls = side.reading.when(part.when, unknown=False)
-        governed = effort.meet(left, calls)
-        left = effort.less(left, calls)
-        for place in range(order.index(word), len(order)):
-            found[place] += governed
-    return [(*boxes, *left) for boxes in found]  # without a section nothing is kept
 
 
 def weaker_words(

@@ -217,6 +217,47 @@ def test_runtime_that_keeps_more_counts_where_no_obligation_settles_it() -> None
     assert changed(("cache: {mode: none}", "cache: {mode: exact}")).wider
 
 
+KEEPS = ("cache: {mode: none}", "cache: {mode: exact, ttl_s: 60, partition: [purpose]}")
+
+
+@pytest.mark.parametrize(
+    ("new", "found"),
+    [
+        ("ttl_s: 61, partition: [purpose]", ("runtime ttl_s", "60", "61")),
+        ("partition: [purpose]", ("runtime ttl_s", "60", "3600")),
+        ("ttl_s: 60", ("runtime partition purpose", "apart", "together")),
+        ("ttl_s: 60, partition: [task]", ("runtime partition purpose", "apart", "together")),
+        ("ttl_s: 59, partition: [purpose, task]", None),
+    ],
+)
+def test_answers_that_are_kept_longer_or_shared_by_more_count(
+    new: str, found: tuple[str, str, str] | None
+) -> None:
+    never = ("trace: none, approval", "trace: none, cache: none, approval")
+    after = ("cache: {mode: none}", f"cache: {{mode: exact, {new}}}")
+    compared = compare(small(KEEPS, never), small(after, never), at=TODAY)
+    assert compared.wider == (found is not None)
+    if found is not None:
+        (one,) = less(compared, HOME)
+        assert one[:3] == found
+        assert one[3] == ("level at most team",)  # at the vault nothing is kept at all
+
+
+def test_where_nothing_was_kept_or_is_kept_now_only_the_mode_tells() -> None:
+    (one,) = [part for part in less(changed(KEEPS), CLOUD) if part[0].startswith("runtime")]
+    assert one[:3] == ("runtime cache", "none", "exact")
+    assert not compare(small(KEEPS), small(), at=TODAY).wider
+    # A section of its own for some calls: of the others nothing differs.
+    letters = (
+        "  - {id: letters, when: {task: letter}, trace: {content: hash},"
+        " cache: {mode: exact, ttl_s: 90, partition: [purpose]}}\n"
+    )
+    split = ("runtime:\n", f"runtime:\n{letters}")
+    (one,) = less(compare(small(KEEPS), small(split, KEEPS), at=TODAY), HOME)
+    assert one[:3] == ("runtime ttl_s", "60", "90")
+    assert all("task letter" in text for text in one[3])
+
+
 # -- the catalogue -------------------------------------------------------------
 
 

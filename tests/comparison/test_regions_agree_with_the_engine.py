@@ -14,6 +14,7 @@ from modelrouter.asking import request_from
 from modelrouter.comparison.boxes import BOXES_SHOWN, cover
 from modelrouter.comparison.comparing import Pair, compare, pair_of, regions_of
 from modelrouter.comparison.effort import Effort
+from modelrouter.comparison.keeping import kept_by_runtime
 from modelrouter.comparison.receiving import (
     Outlined,
     asked_calls,
@@ -22,7 +23,7 @@ from modelrouter.comparison.receiving import (
     who_can,
 )
 from modelrouter.comparison.samples import lets_pass
-from modelrouter.comparison.weaker import kept_by_runtime, weaker_regions
+from modelrouter.comparison.weaker import weaker_regions
 from modelrouter.decision import Obligations
 from modelrouter.errors import PolicyError
 from modelrouter.loader import load_text

@@ -149,9 +149,7 @@ def test_a_budget_that_is_spent_and_more_leaves_what_costs_nothing(
 def test_where_a_classifier_has_to_supply_a_fact_nobody_is_served(when: Json) -> None:
     """No router takes such a fact from anybody, so every call lacks it."""
     topic: Json = {"type": "enum", "values": ["a", "b"], "source": "classifier"}
-    rules: Json = [
-        {"id": "open", "effect": "permit", "when": {"level": "restricted"}, "models": "all"}
-    ]
+    rules = [{"id": "open", "effect": "permit", "when": {"level": "restricted"}, "models": "all"}]
     claim = {**CLAIM, **({"when": when} if when else {})}
     document: Json = {"labels": "standard", "facts": {"topic": topic}, "rules": rules}
     assert outcome(bundle_of(document, CATALOGUE), claim).holds
