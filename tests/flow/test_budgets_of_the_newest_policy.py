@@ -100,7 +100,11 @@ def test_a_model_that_no_budget_stops_still_answers(api: Api, tmp_path: Path) ->
 
 
 def test_what_the_newest_budget_degrades_to_is_all_that_stays(api: Api, tmp_path: Path) -> None:
-    more = {"models": {"id": "a"}, "on_exceed": "degrade", "degrade_to": {"id": "cloud"}}
+    more: dict[str, Any] = {
+        "models": {"id": "a"},
+        "on_exceed": "degrade",
+        "degrade_to": {"id": "cloud"},
+    }
     stage = Stage(tmp_path, with_budgets(calls(10)), with_budgets(calls(1, **more)))
     assert api.complete(stage.router, **PUBLIC).model == "cloud"
     assert stage.sent == ["a", "cloud"]
