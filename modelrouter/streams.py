@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
@@ -10,7 +12,7 @@ from typing import Self
 from modelrouter.calls import Call
 from modelrouter.decision import Decision
 from modelrouter.flow import stream
-from modelrouter.pace import Stepped
+from modelrouter.pace import Stepped, StoppablePace
 from modelrouter.ports import Chunk
 from modelrouter.relay import Outcome
 from modelrouter.reply import Reply
@@ -22,6 +24,8 @@ OPEN: dict[int, tuple[Stepped[Chunk], Call]] = {}
 holds a lock that settling needs, never closes one itself."""
 ABANDONED: deque[int] = deque()
 """Those of them that were dropped before their end."""
+CLOSING_S = 5.0
+"""Most seconds that closing waits for the thread that reads."""
 UNFINISHED = "the stream has not come to its end"
 
 
@@ -48,6 +52,8 @@ def stop(key: int) -> None:
 class Stream(Iterator[Chunk]):
     """A streamed answer: iterate it, or close it to stop the model.
 
+    Any thread may close it; the one that reads comes to its end then, without a reply.
+
     Attributes:
         decision: What the policy decided.
     """
@@ -55,6 +61,10 @@ class Stream(Iterator[Chunk]):
     def __init__(self, call: Call) -> None:
         self.decision: Decision = call.decision
         self._outcome: Outcome = Outcome()
+        self._pace: StoppablePace = StoppablePace()
+        call.world = call.world.paced(self._pace)
+        self._turn: threading.Lock = threading.Lock()
+        self._reader: int | None = None
         self._pieces: Stepped[Chunk] = Stepped(stream(call, self._outcome))
         self._key: int = id(self._pieces)
         OPEN[self._key] = (self._pieces, call)
@@ -69,11 +79,20 @@ class Stream(Iterator[Chunk]):
         Raises:
             ModelRouterError: The call failed, before or after the first piece.
         """
-        try:
-            return next(self._pieces)
-        except BaseException:
-            OPEN.pop(self._key, None)  # it has come to its end, one way or the other
-            raise
+        with self._turn:
+            self._reader = threading.get_ident()
+            try:
+                return next(self._pieces)
+            except asyncio.CancelledError:
+                OPEN.pop(self._key, None)
+                if not self._pace.stopped:
+                    raise
+            except BaseException:
+                OPEN.pop(self._key, None)  # it has come to its end, one way or the other
+                raise
+            finally:
+                self._reader = None
+        raise StopIteration
 
     @property
     def reply(self) -> Reply:
@@ -87,8 +106,17 @@ class Stream(Iterator[Chunk]):
         return self._outcome.reply
 
     def close(self) -> None:
-        """Stop: the connection is closed and the money settled."""
-        stop(self._key)
+        """Stop: the connection is closed and the money settled.
+
+        While another thread waits for a piece, that thread settles.
+        """
+        self._pace.stop()
+        if self._reader == threading.get_ident() or not self._turn.acquire(timeout=CLOSING_S):
+            return
+        try:
+            stop(self._key)
+        finally:
+            self._turn.release()
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -99,6 +99,17 @@ def test_a_model_that_no_budget_stops_still_answers(api: Api, tmp_path: Path) ->
     assert stage.accounts() == {("calls", DAY): (2, 0)}
 
 
+def test_what_the_newest_budget_degrades_to_is_all_that_stays(api: Api, tmp_path: Path) -> None:
+    more: dict[str, Any] = {
+        "models": {"id": "a"},
+        "on_exceed": "degrade",
+        "degrade_to": {"id": "cloud"},
+    }
+    stage = Stage(tmp_path, with_budgets(calls(10)), with_budgets(calls(1, **more)))
+    assert api.complete(stage.router, **PUBLIC).model == "cloud"
+    assert stage.sent == ["a", "cloud"]
+
+
 def test_a_budget_that_was_added_is_charged_for_later_attempts(api: Api, tmp_path: Path) -> None:
     then = with_budgets(calls(10), calls(5, "added"))
     stage = Stage(tmp_path, with_budgets(calls(10)), then)

@@ -152,6 +152,7 @@ def test_a_reload_between_attempts_is_met_by_the_next_one(
     text = caught.value.decision.explain()
     assert "the newest policy forbids it: " in text
     assert because in text
+    assert "`x`" not in text  # the value of the fact is nobody else's to read
     assert sum(held for _, held in balances(ledger).values()) == 0
 
 

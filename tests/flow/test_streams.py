@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -189,3 +190,64 @@ def test_two_threads_may_read_two_streams_of_one_router() -> None:
     for thread in threads:
         thread.join()
     assert found == {word: f"{word} " * 20 for word in "abcdef"}
+
+
+# Closed by another thread than the one that reads
+
+
+def test_another_thread_may_close_a_stream_that_is_being_read() -> None:
+    ledger = MemoryLedger()
+    provider = ScriptedProvider(Turn(text="a b c", pieces=2, hangs=True))
+    budgets = [{"id": "day", "period": "day", "limit_calls": 9}]
+    receipts: list[Receipt] = []
+    router = Router(
+        bundle(budgets=budgets),
+        provider=provider,
+        budgets=ledger,
+        credentials=key_of,
+        receipts=receipts.append,
+    )
+    pieces = router.stream(HELLO, sensitivity="public")
+    first, ended = threading.Event(), threading.Event()
+
+    def read() -> None:
+        for _ in pieces:
+            first.set()
+        ended.set()  # by an end, not by an error
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first.wait(10)
+    time.sleep(0.1)  # it waits for the next piece by now
+    began = time.monotonic()
+    pieces.close()
+    assert time.monotonic() - began < 4
+    # Settled when `close` has returned, and once.
+    assert balances(ledger) == {"day": (1, 0)}
+    pieces.close()
+    reader.join(10)
+    assert ended.is_set()
+    assert len(receipts) == 1
+    with pytest.raises(RuntimeError):
+        _ = pieces.reply
+    wait_until(lambda: provider.cancelled == 1)
+
+
+def test_two_threads_that_read_one_stream_get_each_piece_once() -> None:
+    words = " ".join(str(number) for number in range(20))
+    router = Router(
+        bundle(), provider=ScriptedProvider(Turn(text=words, piece_s=0.002)), credentials=key_of
+    )
+    pieces = router.stream(HELLO, sensitivity="public")
+    found: list[str] = []
+
+    def read() -> None:
+        found.extend(piece.text for piece in pieces)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join(20)
+    assert sorted(text.strip() for text in found if text) == sorted(words.split())
+    assert pieces.reply.text == words
