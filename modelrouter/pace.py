@@ -114,17 +114,22 @@ class BlockingPace:
 
     __slots__ = ()
 
+    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Begin work on the background loop."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, loop())
+        except BaseException:
+            work.close()
+            raise
+
     async def sleep(self, seconds: float) -> None:
         """Block for a while."""
         time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this pace is for
 
     async def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
         """Return what `work` returns on the background loop."""
-        target = loop()
         try:
-            task = asyncio.run_coroutine_threadsafe(
-                AsyncPace().run(work, timeout_s=timeout_s), target
-            )
+            task = self.begin(AsyncPace().run(work, timeout_s=timeout_s))
             try:
                 return task.result(timeout_s + GRACE_S)
             finally:
@@ -138,7 +143,9 @@ class BlockingPace:
     ) -> AsyncGenerator[T, None]:
         """Yield from `source`, which one task of the background loop iterates throughout."""
         pieces: queue.SimpleQueue[T | Ended] = queue.SimpleQueue()
-        task = asyncio.run_coroutine_threadsafe(pump(source, pieces, deadline), loop())
+        task = self.begin(pump(source, pieces, deadline))
+        # What is cancelled before its first step never comes to its own end.
+        task.add_done_callback(lambda _: pieces.put(Ended(error=asyncio.CancelledError())))
         try:
             while True:
                 try:
