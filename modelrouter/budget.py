@@ -6,6 +6,7 @@ promise the same money twice. What was really spent is always charged.
 
 from __future__ import annotations
 
+import calendar
 import datetime
 import itertools
 import threading
@@ -237,7 +238,7 @@ def window_of(
             return f"{year}-W{week:02}", start.timestamp() + 7 * 86_400
         case "month":
             start = day.replace(day=1)
-            after = (start + datetime.timedelta(days=32)).replace(day=1)
-            return start.strftime("%Y-%m"), after.timestamp()
+            days = calendar.monthrange(start.year, start.month)[1]
+            return start.strftime("%Y-%m"), start.timestamp() + days * 86_400
         case _:
             return day.strftime("%Y-%m-%d"), day.timestamp() + 86_400

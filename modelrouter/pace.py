@@ -15,13 +15,13 @@ import inspect
 import queue
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from modelrouter.background import BACKGROUND
 
-__all__ = ["AsyncPace", "BlockingPace", "Pace", "Stepped", "StoppablePace", "step"]
+__all__ = ["AsyncPace", "BlockingPace", "Pace", "Stepped", "step"]
 
 T = TypeVar("T")
 GRACE_S = 0.5
@@ -114,17 +114,22 @@ class BlockingPace:
 
     __slots__ = ()
 
+    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Begin work on the background loop."""
+        try:
+            return asyncio.run_coroutine_threadsafe(work, loop())
+        except BaseException:
+            work.close()
+            raise
+
     async def sleep(self, seconds: float) -> None:
         """Block for a while."""
         time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this pace is for
 
     async def run(self, work: Coroutine[Any, Any, T], *, timeout_s: float) -> T:
         """Return what `work` returns on the background loop."""
-        target = loop()
         try:
-            task = asyncio.run_coroutine_threadsafe(
-                AsyncPace().run(work, timeout_s=timeout_s), target
-            )
+            task = self.begin(AsyncPace().run(work, timeout_s=timeout_s))
             try:
                 return task.result(timeout_s + GRACE_S)
             finally:
@@ -138,8 +143,9 @@ class BlockingPace:
     ) -> AsyncGenerator[T, None]:
         """Yield from `source`, which one task of the background loop iterates throughout."""
         pieces: queue.SimpleQueue[T | Ended] = queue.SimpleQueue()
-        task = asyncio.run_coroutine_threadsafe(pump(source, pieces, deadline), loop())
-        self.pulling(task, pieces)
+        task = self.begin(pump(source, pieces, deadline))
+        # What is cancelled before its first step never comes to its own end.
+        task.add_done_callback(lambda _: pieces.put(Ended(error=asyncio.CancelledError())))
         try:
             while True:
                 try:
@@ -156,11 +162,6 @@ class BlockingPace:
             with contextlib.suppress(BaseException):
                 task.result(GRACE_S)
 
-    def pulling(
-        self, task: concurrent.futures.Future[None], pieces: queue.SimpleQueue[T | Ended]
-    ) -> None:
-        """Take note of what is pulled; for `StoppablePace`."""
-
     async def join(self, landing: concurrent.futures.Future[T], *, timeout_s: float) -> T | None:
         """Block until another thread's answer is there."""
         try:
@@ -175,40 +176,6 @@ class BlockingPace:
     def owner(self) -> Hashable:
         """Return the current thread."""
         return threading.get_ident()
-
-
-class StoppablePace(BlockingPace):
-    """The pace of one stream, which another thread than its reader may stop.
-
-    Attributes:
-        stopped: Whether it has been.
-    """
-
-    __slots__ = ("end", "stopped")
-
-    def __init__(self) -> None:
-        self.stopped: bool = False
-        self.end: Callable[[], None] | None = None
-
-    def pulling(
-        self, task: concurrent.futures.Future[None], pieces: queue.SimpleQueue[T | Ended]
-    ) -> None:
-        """Remember how to end what is pulled; end it now if that has been asked for."""
-
-        def end() -> None:
-            task.cancel()
-            # Cancelled before its first step, the task itself says nothing.
-            pieces.put(Ended(error=asyncio.CancelledError()))
-
-        self.end = end
-        if self.stopped:
-            end()
-
-    def stop(self) -> None:
-        """Cancel what is pulled, and whatever would be pulled later."""
-        self.stopped = True
-        if self.end is not None:
-            self.end()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ def old_evidence(context: LintContext) -> Iterator[Found]:
             for name, evidence in entry.quality.items()
             if name in tasks
             and evidence.measured is not None
-            and evidence.measured < context.at - FRESH
+            and context.at - evidence.measured > FRESH
             and not expired(evidence.expires, context.at)
         }
         if old:
@@ -87,7 +87,7 @@ def prices(context: LintContext) -> Iterator[Found]:
 
 def old(price: Prices, at: datetime.date) -> bool:
     """Whether a price is of a day long past."""
-    return price.as_of is not None and price.as_of < at - FRESH
+    return price.as_of is not None and at - price.as_of > FRESH
 
 
 def unpriced(entry: ModelEntry, users: list[str]) -> Found:

@@ -104,7 +104,7 @@ def ineligible(context: LintContext) -> Iterator[Found]:
 def retiring(context: LintContext) -> Iterator[Found]:
     """Yield models that have retired or soon will (MR603)."""
     for entry in context.models:
-        if entry.retires is None or entry.retires > context.at + NOTICE:
+        if entry.retires is None or entry.retires - context.at > NOTICE:
             continue
         gone = entry.retires <= context.at
         verb = "retired" if gone else "retires"

@@ -14,9 +14,10 @@ from modelrouter import CallFailed, Receipt, Router
 from modelrouter.budget import MemoryLedger
 from modelrouter.errors import ErrorKind
 from modelrouter.ports import ProviderError
+from modelrouter.streams import AsyncStream
 from modelrouter.testing import ScriptedProvider, Turn
 from modelrouter.values import Json
-from tests.flow.kit import HELLO, Api, balances, bundle, key_of, wait_until
+from tests.flow.kit import HELLO, Api, balances, bundle, key_of, runtime, wait_until
 
 CUT = ProviderError(ErrorKind.INCOMPLETE, billed=True)
 PUBLIC: dict[str, Any] = {"sensitivity": "public"}
@@ -99,6 +100,109 @@ def test_a_stream_that_is_dropped_is_settled_with_the_next_call() -> None:
     assert spent > 0
     assert held == 0
     assert wait_until(lambda: provider.under_way == 0)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        Turn(text="one two", hangs=True, pieces=2),
+        Turn(hangs=True),
+    ],
+    ids=["between pieces", "before the first"],
+)
+def test_another_thread_may_close_a_stream_that_is_waited_for(provider: Turn) -> None:
+    receipts: list[Receipt] = []
+    ledger, scripted = MemoryLedger(), ScriptedProvider(provider)
+    router = router_with(scripted, budgets=ledger, receipts=receipts.append)
+    pieces = router.stream(HELLO, sensitivity="public")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.extend(piece.text for piece in pieces))
+    reader.start()
+    assert wait_until(lambda: scripted.under_way == 1)
+    pieces.close()
+    # Nothing is left to be done when it returns.
+    ((spent, held),) = balances(ledger).values()
+    assert (spent, held) == (receipts[0].decision.candidates[0].worst_pico, 0)
+    assert [(part.outcome, part.error) for part in receipts] == [("failed", "GeneratorExit")]
+    reader.join(5)
+    assert not reader.is_alive()
+    assert set(read) <= {"", "one "}
+    assert wait_until(lambda: scripted.cancelled == 1)
+    assert list(pieces) == []
+    pieces.close()
+    assert len(receipts) == 1
+
+
+def test_a_stream_that_is_closed_sends_no_other_attempt() -> None:
+    broken = ProviderError(ErrorKind.RATE_LIMITED, retry_after_s=15.0)
+    provider = ScriptedProvider([broken, "again"])
+    policy = bundle(runtime=runtime(retries=1))
+    router = Router(policy, provider=provider, credentials=key_of)
+    pieces = router.stream(HELLO, sensitivity="public")
+    reader = threading.Thread(target=lambda: list(pieces))
+    reader.start()
+    assert wait_until(lambda: len(provider.sends) == 1 and provider.under_way == 0)
+    pieces.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert len(provider.sends) == 1
+
+
+def test_threads_that_read_one_stream_take_turns() -> None:
+    router = router_with(ScriptedProvider(Turn(text="w " * 40, piece_s=0.002)))
+    pieces = router.stream(HELLO, sensitivity="public")
+    read: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: read.extend(piece.text for piece in pieces))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "".join(read) == pieces.reply.text == "w " * 40
+
+
+def test_an_asynchronous_stream_whose_loop_was_closed_is_settled_with_the_next_call() -> None:
+    receipts: list[Receipt] = []
+    ledger, provider = MemoryLedger(), ScriptedProvider(Turn(text="w " * 50, piece_s=0.001))
+    router = router_with(provider, budgets=ledger, receipts=receipts.append)
+
+    async def half() -> AsyncStream:
+        pieces = router.astream(HELLO, sensitivity="public")
+        await anext(pieces)
+        await anext(pieces)
+        return pieces
+
+    loop = asyncio.new_event_loop()
+    first, second = (loop.run_until_complete(half()) for _ in range(2))
+    del first  # its loop is asked to close it, and never runs again
+    loop.close()
+    del second
+    gc.collect()
+    router.decide(HELLO)
+    ((spent, held),) = balances(ledger).values()
+    worst = receipts[0].decision.candidates[0].worst_pico
+    assert worst is not None
+    assert (spent, held) == (2 * worst, 0)
+    assert [part.outcome for part in receipts] == ["failed", "failed"]
+    assert provider.under_way == 0
+
+
+async def test_an_asynchronous_stream_that_is_dropped_is_settled_by_its_loop() -> None:
+    receipts: list[Receipt] = []
+    ledger, provider = MemoryLedger(), ScriptedProvider(Turn(text="w " * 50, piece_s=0.001))
+    router = router_with(provider, budgets=ledger, receipts=receipts.append)
+    pieces = router.astream(HELLO, sensitivity="public")
+    await anext(pieces)
+    del pieces
+    gc.collect()
+    for _ in range(200):
+        await asyncio.sleep(0.005)
+        if receipts:
+            break
+    ((_, held),) = balances(ledger).values()
+    assert (held, len(receipts), provider.under_way) == (0, 1, 0)
 
 
 def test_a_stream_nobody_reads_sends_nothing_and_leaves_a_receipt() -> None:
