@@ -117,8 +117,8 @@ def test_a_test_that_rejects_a_set_is_named_with_its_whole_path_and_line(tmp_pat
     router = follow(write(tmp_path, policy=only("a")))
     tests = (
         "apiVersion: modelrouter/v1\nkind: PolicyTest\npolicy: policy.yaml\ntests:\n"
-        "  - {name: good, request: {level: public}, expect: {model: a}}\n"
-        "  - {name: bad, request: {level: public}, expect: {model: b}}\n"
+        "  - {name: good, request: {level: public, max_output: 9}, expect: {model: a}}\n"
+        "  - {name: bad, request: {level: public, max_output: 9}, expect: {model: b}}\n"
     )
     write(tmp_path, policy_test=tests)
     (failed,) = router.reload().rejected
