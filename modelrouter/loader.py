@@ -65,12 +65,15 @@ class Inspection:
             exist or may not be read, if the file is empty, binary or too large, and if the
             folder holds no policy or several. Broken YAML and a misspelt kind are readable.
         files: Every file and folder that was read, or looked for and not found.
+        unproved: The policy, if nothing but an invariant keeps it from loading: to look into
+            why. Nothing may be decided by it for a call.
     """
 
     bundle: Bundle | None
     problems: tuple[Problem, ...]
     readable: bool
     files: tuple[Path, ...] = ()
+    unproved: Bundle | None = None
 
 
 def load(path: str | Path, *, at: datetime.date | None = None) -> Bundle:
@@ -97,7 +100,7 @@ def load_text(text: str, *, file: str = "policy.yaml", at: datetime.date | None 
     """
     reading = Reading(shown=file)
     bundle = assemble(reading, read_text(text, file=file), None, at=at or today())
-    if bundle is None:
+    if bundle is None or reading.findings.failed:
         raise PolicyError([part for part in reading.findings.ordered() if part.severity == "error"])
     return bundle
 
@@ -121,16 +124,18 @@ def inspect(
     reading = Reading(shown=str(path), alone=alone)
     main = reading.find_policy(Path(path))
     bundle = None if main is None else assemble(reading, *main, at=at, shadows=shadows)
+    failed = reading.findings.failed
     if main is not None:
         readable = main[0].readable
     else:  # a folder: a document of no known kind could have been the policy
         sources = reading.sources.values()
         readable = any(part.readable and kind_of(part) is None for part in sources)
     return Inspection(
-        bundle=bundle,
+        bundle=None if failed else bundle,
         problems=reading.findings.ordered(),
         readable=readable,
         files=(*reading.sources, *sorted(reading.folders), *reading.elsewhere),
+        unproved=bundle if failed else None,
     )
 
 
@@ -152,7 +157,10 @@ def assemble(
     at: datetime.date,
     shadows: bool = True,
 ) -> Bundle | None:
-    """Return the bundle around a policy document, or None after noting why not."""
+    """Return the bundle around a policy document, or None after noting why not.
+
+    Where an invariant is not proved, that is noted and the bundle is returned: it has failed.
+    """
     drafts = lineage(reading, source, file)
     if drafts is None:
         return None
@@ -176,10 +184,10 @@ def assemble(
     bundle = replace(bundle_of(reading, layers), shadow=shadow)
     if len(layers) > 1:
         check_widening(bundle, [layer.draft for layer in layers], reading.findings)
-    if not reading.findings.failed:
-        note_unproved(bundle, layers, at, reading.findings)
-    problems = reading.findings.ordered()
-    return None if reading.findings.failed else replace(bundle, problems=problems)
+    if reading.findings.failed:
+        return None
+    note_unproved(bundle, layers, at, reading.findings)
+    return replace(bundle, problems=reading.findings.ordered())
 
 
 def inspect_shadow(path: Path, *, reading: Reading, at: datetime.date) -> Inspection:

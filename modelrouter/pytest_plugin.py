@@ -211,7 +211,11 @@ class PropertyItem(PolicyItem):
         """Prove it."""
         proof = self.claims.prove(self.claim)
         if not proof.holds:
-            lines = [f"{from_here(self.path)}: `{self.claim.id}` {proof.failure}", proof.remedy]
+            policy = from_here(Path(self.claims.engine.bundle.path))
+            lines = [
+                f"{from_here(self.path)}: `{self.claim.id}` {proof.failure}",
+                proof.remedy(str(policy)),
+            ]
             raise PolicyTestFailed("\n    ".join(lines))
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

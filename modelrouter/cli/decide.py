@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer standard input line by line."""
-    bundle = bundle_or_none(arguments.policy, at=today(arguments))
+    bundle = bundle_or_none(arguments.policy, at=today(arguments), unproved_too=True)
     if bundle is None:
         return USAGE
     desk = Desk(bundle=bundle, today=today(arguments))

@@ -90,7 +90,8 @@ def meter(
             # Also inside `degrade_to`: a limit is a limit.
             removals.append(refusal(clause, over, gone))
         if action != "warn" and boundless:
-            removals.append(unbounded(clause.ref, boundless, clause.budget.id))
+            money = clause.unit == "usd"
+            removals += unbounded(clause.ref, boundless, clause.budget.id, sizes, money=money)
     if limits.max_cost_usd is not None:
         removals += call_limit(limits.max_cost_usd, able, sizes)
     return Metered(
@@ -145,17 +146,27 @@ def refusal(clause: MeterClause, over: int, gone: int) -> Removal:
     )
 
 
-def unbounded(ref: RuleRef, models: int, name: str) -> Removal:
-    """Return the removal of models whose cost has no bound."""
-    return Removal(
-        models=models,
-        reason=Reason(
-            stage="budget",
-            rule=ref,
-            detail=f"`{name}` cannot hold its worst case: it needs `price:`, and `max_tokens` in "
-            "the call or `max_output:` in the catalogue",
-        ),
-    )
+def unbounded(
+    ref: RuleRef, models: int, name: str, sizes: Sizes, *, money: bool
+) -> Iterable[Removal]:
+    """Return the removals of models whose cost has no bound, by what they lack."""
+    groups: dict[str, int] = {}
+    for place in places(models):
+        needed = lacking(sizes, place, money=money)
+        groups[needed] = groups.get(needed, 0) | 1 << place
+    for needed, mask in groups.items():
+        detail = f"`{name}` cannot hold its worst case: it needs {needed}"
+        yield Removal(models=mask, reason=Reason(stage="budget", rule=ref, detail=detail))
+
+
+def lacking(sizes: Sizes, place: int, *, money: bool) -> str:
+    """Return what a model whose cost has no bound lacks for one."""
+    needed: list[str] = []
+    if money and not sizes.table.linear[place]:
+        needed.append("`price:`")
+    if sizes.max_output is None and sizes.table.output_limits[place] is None:
+        needed.append("`max_tokens` in the call or `max_output:` in the catalogue")
+    return ", and ".join(needed)
 
 
 def left(clause: MeterClause, gone: int) -> str:
@@ -188,4 +199,4 @@ def call_limit(limit: Decimal, able: int, sizes: Sizes) -> Iterable[Removal]:
             ),
         )
     if boundless:
-        yield unbounded(RuleRef(), boundless, "max_cost_usd")
+        yield from unbounded(RuleRef(), boundless, "max_cost_usd", sizes, money=True)

@@ -18,6 +18,7 @@ __all__ = [
     "degrade_floor_unused",
     "degrade_nowhere",
     "never_applicable",
+    "without_bound",
 ]
 
 INPUT_TOKENS = 1000
@@ -151,6 +152,30 @@ def below_one_call(context: LintContext) -> Iterator[Found]:
             hint=f"a call of {INPUT_TOKENS} tokens with {OUTPUT_TOKENS} of output needs {need}"
             if clause.unit != "calls"
             else "a forbid says more clearly that no call is meant",
+        )
+
+
+def without_bound(context: LintContext) -> Iterator[Found]:
+    """Yield models that a budget keeps from calls that state no output limit (MR406).
+
+    A model without a price has no bound in money either: MR602 says so.
+    """
+    budgets: dict[int, list[str]] = {}
+    for clause in context.engine.meters:
+        if clause.unit == "calls" or clause.budget.on_exceed == "warn":
+            continue
+        for place in places(metered_where_asked(clause, context)):
+            unpriced = clause.unit == "usd" and context.engine.table.rates[place] is None
+            if context.models[place].max_output is None and not unpriced:
+                budgets.setdefault(place, []).append(f"`{clause.budget.id}`")
+    for place in sorted(budgets):
+        model, names = context.models[place].id, budgets[place]
+        yield Found(
+            part=("models", model),
+            at=("id",),
+            message=f"a call without `max_tokens` cannot use `{model}`: "
+            f"budget{'s' if len(names) > 1 else ''} {listed(names)} cannot hold its worst case",
+            hint="state `max_output`",
         )
 
 

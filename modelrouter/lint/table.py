@@ -124,6 +124,9 @@ CHECKS: tuple[Check, ...] = (
         "MR202", "MR205", "MR401",
     ),
     check(
+        "MR406", "warning", "the budget needs an output limit", budgets.without_bound
+    ),
+    check(
         "MR501", "warning", "a hard rule does not say why", metadata.unreasoned,
         "MR201", "MR202", "MR205", "MR212",
     ),

@@ -28,4 +28,5 @@ def unproved(bundle: Bundle, at: datetime.date) -> Iterator[tuple[str, str, str]
     for claim in bundle.policy.invariants:
         proof = claims.prove(claim)
         if not proof.holds:
-            yield claim.id, f"invariant `{claim.id}` {proof.failure}", proof.remedy
+            remedy = proof.remedy(bundle.path)
+            yield claim.id, f"invariant `{claim.id}` {proof.failure}", remedy

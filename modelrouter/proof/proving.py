@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -84,12 +85,16 @@ class Proof:
         """The conceivable model as JSON, which is YAML too."""
         return json.dumps(dict(self.entry or {}), ensure_ascii=False)
 
-    @property
-    def remedy(self) -> str:
-        """What to do about it: the request of the counterexample, or a simpler claim."""
+    def remedy(self, path: str) -> str:
+        """Return what to do about it: explain the counterexample, or write a simpler claim.
+
+        Args:
+            path: Where the policy is, for a command to paste into a shell.
+        """
         if self.request is None:
             return "split the claim, or the rules it rests on, into simpler ones"
-        return f"see `modelrouter explain POLICY '{request_text(self.request)}'`"
+        words = shlex.join([path, request_text(self.request)])
+        return f"see `modelrouter explain {words}`"
 
 
 def request_text(request: AskedRequest) -> str:

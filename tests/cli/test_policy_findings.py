@@ -110,11 +110,11 @@ PERMIT = (
 SECTIONS = {
     "models": "models:\n"
     "  - {id: home/one, weights: open, hosting: self_hosted, operator: acme,\n"
-    "     quality: {code: 0.7}, price: {input: 0.1, output: 0.1}}\n"
+    "     quality: {code: 0.7}, price: {input: 0.1, output: 0.1}, max_output: 900}\n"
     "  - {id: home/two, weights: open, hosting: self_hosted, operator: acme,\n"
-    "     quality: {code: 0.6}, price: {input: 0.2, output: 0.2}}\n"
+    "     quality: {code: 0.6}, price: {input: 0.2, output: 0.2}, max_output: 900}\n"
     "  - {id: vendor/two, weights: closed, hosting: vendor_api, operator: vendor,\n"
-    "     quality: {code: 0.8}, price: {input: 1, output: 4}}\n",
+    "     quality: {code: 0.8}, price: {input: 1, output: 4}, max_output: 900}\n",
     "labels": "labels: standard\n",
     "rules": f"rules:\n{PERMIT}",
 }

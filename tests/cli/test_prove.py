@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from modelrouter.errors import PolicyError
+from modelrouter.loader import load
 from tests.cli.running import POLICIES, run
 
 POLICY = """\
@@ -96,8 +98,9 @@ def test_a_policy_that_breaks_its_own_invariant_does_not_load(tmp_path: Path) ->
     path = policy(
         tmp_path, invariants="invariants: [{id: at-home, never_sent: {hosting: vendor_api}}]\n"
     )
-    for command in (["prove", path], ["test", path], ["decide", path], ["prove", path, "--json"]):
-        assert run(*command).code == 2
+    with pytest.raises(PolicyError, match="MR140"):
+        load(path)
+    assert run("test", path).code == 2
     checked = run("check", path, "--format", "json")
     assert checked.code == 1
     found = checked.json[0]
@@ -105,6 +108,57 @@ def test_a_policy_that_breaks_its_own_invariant_does_not_load(tmp_path: Path) ->
     assert "`away/two` may receive" in found["message"]
     request = json.loads(found["hint"].split("'")[1])
     assert request["facts"] == {"desk": "retail"}
+
+
+BROKEN = "invariants: [{id: at-home, never_sent: {hosting: vendor_api}}]\n"
+
+
+def test_an_invariant_that_fails_is_refuted_like_any_claim(tmp_path: Path) -> None:
+    path = policy(
+        tmp_path, "{id: served, when: {level: public}, always_served: true}", invariants=BROKEN
+    )
+    done = run("prove", path)
+    assert done.code == 1
+    assert done.out.splitlines()[0] == "REFUTED  at-home"
+    assert "proved   served" in done.out
+    assert f"{path}/policy.yaml:14:19: error MR140 invariant `at-home` does not hold" in done.err
+    assert done.err.endswith(
+        f"{path}: no router loads this policy while an invariant is not proved\n"
+    )
+    told = run("prove", path, "--json")
+    assert (told.code, told.json["loads"]) == (1, False)
+    assert [claim["outcome"] for claim in told.json["claims"]] == ["refuted", "proved"]
+
+
+def test_why_an_invariant_fails_can_be_looked_into(tmp_path: Path) -> None:
+    folder = tmp_path / "it's a policy"
+    folder.mkdir()
+    path = policy(folder, invariants=BROKEN)
+    hint = run("check", path, "--format", "json").json[0]["hint"]
+    command = shlex.split(hint.removeprefix("see `modelrouter ").removesuffix("`"))
+    assert command[:2] == ["explain", path]
+    explained = run(*command, "--json")
+    assert explained.code == 0
+    assert "away/two" in [part["model"] for part in explained.json["ranked"]]
+    decided = run("decide", path, stdin=command[2])
+    assert (decided.code, decided.json["decision"]) == (0, "route")
+    (tmp_path / "mended").mkdir()
+    mended = policy(tmp_path / "mended")
+    assert run("diff", mended, path).code == 0
+    asked = run("who-can", path, "--level", "public", "--fact", "desk=retail", "--json")
+    assert asked.code == 0
+    for done in (explained, decided, asked, run("diff", path, mended)):
+        assert "error MR140" in done.err
+
+
+@pytest.mark.parametrize("command", ["prove", "explain", "decide", "who-can"])
+def test_a_policy_with_another_error_is_not_looked_into(command: str, tmp_path: Path) -> None:
+    path = policy(tmp_path, invariants=BROKEN)
+    file = tmp_path / "policy.yaml"
+    file.write_text(file.read_text().replace("desk: trading", "disk: trading"))
+    done = run(command, path)
+    assert done.code == 2
+    assert "the policy does not load" in done.err
 
 
 def test_an_invariant_that_holds_is_proved_with_the_other_claims(tmp_path: Path) -> None:

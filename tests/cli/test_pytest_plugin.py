@@ -165,7 +165,7 @@ def test_each_property_is_an_item(folder: Path, pytester: pytest.Pytester) -> No
             "policies/properties.yaml::secrets-nowhere PASSED*",
             "policies/properties.yaml::nothing-at-home FAILED*",
             "policies/properties.yaml: `nothing-at-home` does not hold: `home/one` may receive *",
-            "    see `modelrouter explain POLICY '{*}'`",
+            "    see `modelrouter explain policies/policy.yaml '{*}'`",
         ]
     )
     done.stdout.no_fnmatch_line("*pytest_plugin.py*")

@@ -17,11 +17,14 @@ BASE = {
     "labels": "standard",
     "models": """
         - {id: home/one, weights: open, hosting: self_hosted, operator: acme, region: eu-west,
-           data: {retention_days: 0}, price: {input: 0.1, output: 0.1}, quality: {"*": 0.8}}
+           data: {retention_days: 0}, price: {input: 0.1, output: 0.1},
+           max_output: 4096, quality: {"*": 0.8}}
         - {id: home/two, weights: open, hosting: self_hosted, operator: acme, region: eu-west,
-           data: {retention_days: 0}, price: {input: 0.2, output: 0.2}, quality: {"*": 0.7}}
+           data: {retention_days: 0}, price: {input: 0.2, output: 0.2},
+           max_output: 4096, quality: {"*": 0.7}}
         - {id: vendor/one, weights: closed, hosting: vendor_api, operator: vendor, region: us-east,
-           data: {retention_days: 30}, price: {input: 1, output: 4}, quality: {"*": 0.9}}
+           data: {retention_days: 30}, price: {input: 1, output: 4},
+           max_output: 4096, quality: {"*": 0.9}}
     """,
     "facts": """
         plan: {type: enum, values: [free, pro], source: auth, required: true}

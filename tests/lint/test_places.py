@@ -52,6 +52,9 @@ FLOOR = CHAT.replace("task: chat", "level: internal")
                        "models: {weights: open}, degrade_to: {weights: closed}}]"},
          "{weights: closed"),
         ("MR405", (), {"budgets": "[{id: b, period: day, limit_tokens: 9}]"}, "9}"),
+        ("MR406", (), {"budgets": "[{id: b, period: day, limit_tokens: 9000}]",
+                       "models": "\n- {quality: 1, weights: open, hosting: self_hosted, id: m}"},
+         "m}"),
         ("MR502", (FLOOR.replace("5}}", "5}, expires: '2020-01-01'}"),), {}, "'2020"),
         ("MR601", (), {"models": "\n- {id: m, weights: open, hosting: self_hosted, quality: "
                        "{'*': {score: 0.8, lower: 0.7, measured: '2020-01-01'}}}"}, "'2020"),
