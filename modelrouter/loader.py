@@ -182,12 +182,16 @@ def assemble(
     if reading.findings.failed:
         return None
     bundle = replace(bundle_of(reading, layers), shadow=shadow)
-    if len(layers) > 1:
-        check_widening(bundle, [layer.draft for layer in layers], reading.findings)
-    if reading.findings.failed:
+    if len(layers) > 1 and widens(bundle, layers, reading.findings):
         return None
     note_unproved(bundle, layers, at, reading.findings)
     return replace(bundle, problems=reading.findings.ordered())
+
+
+def widens(bundle: Bundle, layers: list[Loaded], findings: Findings) -> bool:
+    """Whether some layer permits what one above does not; what does is noted."""
+    check_widening(bundle, [layer.draft for layer in layers], findings)
+    return findings.failed
 
 
 def inspect_shadow(path: Path, *, reading: Reading, at: datetime.date) -> Inspection:

@@ -14,9 +14,18 @@ FLOOR = "{id: all, effect: floor, set: {min_quality: 0.5}}"
 
 def catalogue(*entries: str) -> str:
     heads = (
-        "id: home/one, weights: open, hosting: self_hosted, max_output: 9000, price: {input: 0.1, output: 0.1}",
-        "id: home/two, weights: open, hosting: self_hosted, max_output: 9000, price: {input: 0.2, output: 0.2}",
-        "id: vendor/one, weights: closed, hosting: vendor_api, max_output: 9000, price: {input: 1, output: 4}",
+        (
+            "id: home/one, weights: open, hosting: self_hosted, max_output: 9000, "
+            "price: {input: 0.1, output: 0.1}"
+        ),
+        (
+            "id: home/two, weights: open, hosting: self_hosted, max_output: 9000, "
+            "price: {input: 0.2, output: 0.2}"
+        ),
+        (
+            "id: vendor/one, weights: closed, hosting: vendor_api, max_output: 9000, "
+            "price: {input: 1, output: 4}"
+        ),
     )
     return "".join(f"\n- {{{head}, {more}}}" for head, more in zip(heads, entries, strict=False))
 
@@ -347,6 +356,9 @@ def test_a_missing_price_comes_before_a_missing_output_limit() -> None:
     ]
 
 
+WITHOUT = "a call without `max_tokens` cannot use `vendor/one`"
+
+
 def test_a_missing_output_limit_is_found_once_for_a_model_and_all_its_budgets() -> None:
     models = catalogue("quality: 0.8", "quality: 0.8", "quality: 0.9").replace(
         "vendor_api, max_output: 9000,", "vendor_api,"
@@ -354,13 +366,11 @@ def test_a_missing_output_limit_is_found_once_for_a_model_and_all_its_budgets() 
     one = "{id: b, period: day, limit_usd: 9}"
     found = findings(models=models, budgets=f"[{one}]")
     assert [(part.message, part.hint) for part in found] == [
-        ("a call without `max_tokens` cannot use `vendor/one`: budget `b` cannot hold its "
-         "worst case", "state `max_output`")
-    ]  # fmt: skip
+        (f"{WITHOUT}: budget `b` cannot hold its worst case", "state `max_output`")
+    ]
     found = findings(models=models, budgets=f"[{one}, {one.replace('id: b', 'id: c')}]")
     assert [part.message for part in found] == [
-        "a call without `max_tokens` cannot use `vendor/one`: budgets `b`, `c` cannot hold its "
-        "worst case"
+        f"{WITHOUT}: budgets `b`, `c` cannot hold its worst case"
     ]
 
 
