@@ -33,7 +33,7 @@ class LoopThread:
             RuntimeError: The caller runs on this very loop, and would wait for itself.
         """
         with self.lock:
-            if self.loop is None or self.owner != os.getpid():
+            if self.loop is None or self.owner != os.getpid() or self.loop.is_closed():
                 self.start()
             if self.loop is None or threading.current_thread() is self.thread:
                 message = "a synchronous call on the router's own event loop would never end"
@@ -52,7 +52,7 @@ class LoopThread:
             return
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            serve_all(self.loop)
         finally:
             pending = asyncio.all_tasks(self.loop)
             for task in pending:
@@ -64,13 +64,27 @@ class LoopThread:
 
     def stop(self) -> None:
         """Stop the loop when the process ends, so that its connections close."""
-        if self.loop is not None and self.thread is not None and self.owner == os.getpid():
+        if self.loop is None or self.thread is None or self.loop.is_closed():
+            return
+        if self.owner == os.getpid():
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(GRACE_S)
 
     def renew(self) -> None:
         """Leave the parent's lock behind; its loop is known by its process."""
         self.lock = threading.Lock()
+
+
+def serve_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, whatever a task of one caller raises."""
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            # It is the outcome of its task too, and raised where that is waited for. The loop
+            # serves other callers, who have no part in it.
+            continue
+        return
 
 
 BACKGROUND = LoopThread()

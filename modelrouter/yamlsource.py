@@ -16,7 +16,6 @@ from typing import Final, TypeAlias
 import yaml
 
 from modelrouter.errors import Problem, Severity
-from modelrouter.regular import open_regular
 from modelrouter.yamlsyntax import NOT_YAML, SYNTAX
 
 __all__ = ["DataPath", "Source", "read_file", "read_text"]
@@ -97,7 +96,7 @@ def read_file(path: pathlib.Path, *, shown_as: str | None = None) -> Source:
     file = str(path) if shown_as is None else shown_as
     try:
         if path.is_file():  # asked first: opening a pipe would wait for its writer
-            with open_regular(path) as stream:
+            with path.open("rb") as stream:
                 content = stream.read(_MAX_BYTES + 1)
             return read_text(content.decode("utf-8", "surrogateescape"), file=file)
         message = "a directory or a device, not a file" if path.exists() else "no such file"

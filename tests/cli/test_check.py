@@ -39,6 +39,29 @@ def test_a_shipped_policy_gives_notes_alone(name: str, counts: str) -> None:
     assert done.err == ""
 
 
+def test_the_first_and_the_last_days_of_the_calendar_are_days(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "apiVersion: modelrouter/v1\nkind: Policy\nmodels:\n"
+        "  - {id: home/one, weights: open, hosting: self_hosted, retires: '9999-12-31',\n"
+        "     price: {input: 1, output: 1, as_of: '0001-01-01'},\n"
+        "     quality: {chat: {score: 0.5, measured: '0001-01-01'}}}\n"
+        "rules: [{id: a, effect: permit, when: {level: restricted}, models: all}]\n"
+    )
+    dated = {"MR601", "MR602", "MR603"}
+    for day, expected in (
+        ("0001-01-01", set[str]()),
+        ("0001-06-30", set[str]()),  # 180 days
+        ("0001-07-01", {"MR601", "MR602"}),
+        ("9999-11-30", {"MR601", "MR602"}),
+        ("9999-12-01", dated),  # 30 days
+        ("9999-12-31", {"MR603"}),  # what has retired has no price to be old
+    ):
+        done = run("check", str(file), "--at", day)
+        assert done.err == ""
+        assert {code for code in dated if code in done.out} == expected
+
+
 def test_a_finding_has_its_place_its_code_and_its_hint() -> None:
     done = run("check", str(GOLDEN / "tasks"))
     file = GOLDEN / "tasks" / "policy.yaml"

@@ -316,6 +316,14 @@ def test_a_window_ends_where_the_calendar_says(
     assert window_of(period, end, "call-1", longest_s=60)[0] != name
 
 
+@pytest.mark.parametrize("period", ["minute", "hour", "day", "week", "month"])
+def test_the_last_window_of_the_calendar_has_an_end(period: str) -> None:
+    last = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
+    _, end = window_of(period, last, "call-1", longest_s=60)
+    week = 2 * 86_400 if period == "week" else 0  # a Friday
+    assert end == last.timestamp() + 1 + week
+
+
 @pytest.mark.parametrize("period", ["call", "run"])
 def test_a_window_of_a_call_is_its_own(period: str) -> None:
     now = datetime.datetime(2026, 11, 23, tzinfo=UTC)

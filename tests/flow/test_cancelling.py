@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -15,9 +16,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from modelrouter import Router
+from modelrouter.background import LoopThread
 from modelrouter.budget import MemoryLedger
 from modelrouter.testing import ScriptedProvider, Turn
-from tests.flow.kit import APIS, HELLO, balances, bundle, model, put, until, wait_until
+from tests.flow.kit import APIS, HELLO, balances, bundle, key_of, model, put, until, wait_until
 
 TEN = [{"id": "ten", "period": "day", "limit_calls": 10}]
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,7 @@ def test_an_interruption_from_within_settles(error: type[BaseException], *, stre
 CTRL_C = """
 import sys, threading, os, signal, time
 from modelrouter import Router
+from modelrouter.background import LoopThread
 from modelrouter.budget import MemoryLedger
 from modelrouter.testing import ScriptedProvider, Turn
 from tests.flow.kit import HELLO, balances, bundle, model, wait_until
@@ -146,3 +149,30 @@ def test_a_call_that_timed_out_frees_the_server() -> None:
         traced.router.completion(HELLO, sensitivity="public", timeout=0.1)
     assert wait_until(lambda: traced.provider.under_way == 0)
     assert traced.ended == ["chat", "route"]
+
+
+@pytest.mark.parametrize("wish", [SystemExit(3), KeyboardInterrupt()], ids=["exit", "interrupt"])
+def test_a_provider_that_ends_the_process_ends_no_other_call(wish: BaseException) -> None:
+    other = Router(bundle(), provider=ScriptedProvider(Turn(wait_s=0.3)), credentials=key_of)
+    router = Router(bundle(), provider=ScriptedProvider([wish, "fine"]), credentials=key_of)
+    beside: list[str] = []
+    thread = threading.Thread(
+        target=lambda: beside.append(other.completion(HELLO, sensitivity="public").text)
+    )
+    thread.start()
+    with pytest.raises(type(wish)):  # where it was asked for
+        router.completion(HELLO, sensitivity="public", timeout=5)
+    assert router.completion(HELLO, sensitivity="public", timeout=5).text == "fine"
+    thread.join(5)
+    assert beside == ["Hello from the scripted provider."]
+
+
+def test_a_loop_that_was_closed_is_started_anew() -> None:
+    served = LoopThread()
+    first = served.get()
+    served.stop()
+    assert wait_until(first.is_closed)
+    again = served.get()
+    assert again is not first
+    assert asyncio.run_coroutine_threadsafe(asyncio.sleep(0, "done"), again).result(5) == "done"
+    served.stop()
