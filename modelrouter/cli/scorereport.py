@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from modelrouter.cli.common import out
+from modelrouter.cli.pasting import item_of
 from modelrouter.mutation.judging import Judged, Score
 from modelrouter.proof.proving import request_json, request_text
 
 if TYPE_CHECKING:
+    import datetime
+
     from modelrouter.values import Json
 
 __all__ = ["score_json", "show_score", "survivor_line"]
@@ -19,8 +23,18 @@ HEADS = (
 )
 
 
-def show_score(path: str, score: Score, short: str | None, *, quiet: bool) -> None:
-    """Print the score, and each change that survived with a request on which it shows."""
+def show_score(
+    path: str, score: Score, short: str | None, *, quiet: bool, at: datetime.date | None
+) -> None:
+    """Print the score, and each change that survived with a request on which it shows.
+
+    Args:
+        path: The policy as the user gave it.
+        score: What became of its changes.
+        short: How the score falls short of what is wanted, or None.
+        quiet: Whether survivors are left out unless it does.
+        at: The day that the user asked about, or None.
+    """
     counts = (
         f"{score.killed} killed",
         f"{len(score.survivors)} survived",
@@ -32,22 +46,26 @@ def show_score(path: str, score: Score, short: str | None, *, quiet: bool) -> No
         if parts:
             out(f"  {head}")
         for part in parts:
-            show_survivor(path, part)
+            show_survivor(path, part, at)
     if short is not None:
         out(short)
 
 
-def show_survivor(path: str, part: Judged) -> None:
-    """Print one change and what would show it."""
+def show_survivor(path: str, part: Judged, at: datetime.date | None) -> None:
+    """Print one change, what would show it, and a test that would notice it."""
     out(f"    {survivor_line(part)}")
     witness = part.witness
     if witness is None:
         out("        no request was found on which it shows; a claim under `never_sent` may")
         return
-    request = request_text(witness.request).replace("'", "'\\''")
-    out(f"        see: modelrouter explain {path} '{request}'")
+    words = ["modelrouter", "explain", path, request_text(witness.request)]
+    words += [] if at is None else ["--at", at.isoformat()]
+    out(f"        see: {shlex.join(words)}")
     out(f"        decides: {witness.before}")
     out(f"        changed: {witness.after}")
+    item = item_of(part, at)
+    if item is not None:
+        out(f"        test: {item}")
 
 
 def survivor_line(part: Judged) -> str:
@@ -56,7 +74,7 @@ def survivor_line(part: Judged) -> str:
     return f"{place.file}:{place.line}: {part.mutant}"
 
 
-def score_json(score: Score, *, enough: bool) -> Json:
+def score_json(score: Score, *, enough: bool, at: datetime.date | None) -> Json:
     """Return the score and the survivors as `--json` prints them."""
     return {
         "killed": score.killed,
@@ -64,11 +82,11 @@ def score_json(score: Score, *, enough: bool) -> Json:
         "equivalent": score.equivalent,
         "percent": int(score.percent),
         "enough": enough,
-        "survivors": [survivor_json(part) for part in score.survivors],
+        "survivors": [survivor_json(part, at) for part in score.survivors],
     }
 
 
-def survivor_json(part: Judged) -> Json:
+def survivor_json(part: Judged, at: datetime.date | None) -> Json:
     """Return one change that nobody noticed."""
     mutant, witness = part.mutant, part.witness
     return {
@@ -82,4 +100,5 @@ def survivor_json(part: Judged) -> Json:
         "request": None if witness is None else request_json(witness.request),
         "decides": None if witness is None else witness.before,
         "changed": None if witness is None else witness.after,
+        "test": item_of(part, at),
     }

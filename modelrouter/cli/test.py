@@ -125,6 +125,7 @@ def tested(path: str, arguments: argparse.Namespace) -> Report:
         coverage=coverage_of(found.bundle, outcomes),
         score=scored(found.bundle, path, today(arguments)) if wanted else None,
         filtered=bool(arguments.k),
+        at=today(arguments) if arguments.at is not None else None,
     )
 
 

@@ -50,6 +50,7 @@ class Report:
         coverage: What they cover.
         score: How many mutants are noticed; None if nobody asked.
         filtered: Whether the user asked for some of the tests alone.
+        at: The day that the user asked about; None for today.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Report:
     coverage: Coverage | None = None
     score: Score | None = None
     filtered: bool = False
+    at: datetime.date | None = None
 
     @property
     def failed(self) -> int:
@@ -115,7 +117,7 @@ def show(report: Report, wanted: Wanted, *, quiet: bool) -> None:
     if report.coverage is not None and not report.filtered:
         show_coverage(report.coverage, report.short(wanted), quiet=quiet)
     if report.score is not None:
-        show_score(report.path, report.score, report.weak(wanted), quiet=quiet)
+        show_score(report.path, report.score, report.weak(wanted), quiet=quiet, at=report.at)
 
 
 def show_tests(outcomes: tuple[Outcome, ...], *, quiet: bool) -> None:
@@ -190,7 +192,7 @@ def show_json(report: Report, wanted: Wanted, at: datetime.date) -> None:
             "coverage": coverage_json(report, wanted),
             "mutation": None
             if report.score is None
-            else score_json(report.score, enough=report.weak(wanted) is None),
+            else score_json(report.score, enough=report.weak(wanted) is None, at=report.at),
         }
     )
 

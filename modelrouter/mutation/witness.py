@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modelrouter.asking import request_from, snapshot_from
 from modelrouter.decide import decide
 from modelrouter.errors import CallError
+from modelrouter.mutation.expectation import telling
 from modelrouter.policy.suite import Given
 from modelrouter.proof.examples import DEFAULT_OUTPUT
 from modelrouter.proof.serving import tokens_within
@@ -17,12 +18,15 @@ from modelrouter.values import usd
 if TYPE_CHECKING:
     from modelrouter.decision import Candidate, Decision
     from modelrouter.engine.clauses import Engine, MeterClause
-    from modelrouter.policy.suite import AskedRequest
+    from modelrouter.policy.suite import AskedRequest, Expected
 
 __all__ = ["Witness", "first_witness"]
 
 OUTPUTS = (DEFAULT_OUTPUT, 100, 1)
 """Output tokens to try: a small model cannot write what is usual."""
+
+MOST_TELLING = (True, True)
+"""The rank of what a test can notice by the candidates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,29 +38,40 @@ class Witness:
         before: What the first decides, in words.
         after: What the second decides.
         routes: Whether the candidates or what they come with differ.
+        expect: What holds of the first decision and not of the second, as a test states it;
+            None if no test can say so.
     """
 
     request: AskedRequest
     before: str
     after: str
     routes: bool
+    expect: Expected | None = None
+
+    @property
+    def rank(self) -> tuple[bool, bool]:
+        """How well it shows the difference; the largest shows most."""
+        return self.expect is not None, self.routes
 
 
 def first_witness(asked: tuple[AskedRequest, ...], before: Engine, after: Engine) -> Witness | None:
     """Return the first request on which two policies differ, in the plainest world.
 
-    A world in which other candidates come out is shown rather than one in which only the
-    stage of a denial or a warning differs.
+    What a test can notice is shown rather than what none can, and a world in which other
+    candidates come out rather than one in which only the stage of a denial or a warning differs.
     """
-    second: Witness | None = None
     for request in asked:
+        best: Witness | None = None
         for tried in variations_of(request, before, after):
             found = compared(tried, before, after)
-            if found is not None and found.routes:
+            if found is None:
+                continue
+            if found.rank == MOST_TELLING:
                 return found
-            second = second or found
-        if second is not None:
-            return second
+            if best is None or found.rank > best.rank:
+                best = found
+        if best is not None:
+            return best
     return None
 
 
@@ -127,7 +142,8 @@ def compared(asked: AskedRequest, before: Engine, after: Engine) -> Witness | No
     stages = said[0].deny_stage == said[1].deny_stage
     one, other = (in_words(part, warnings=stages) for part in said)
     routes = observed(said[0])[0] != observed(said[1])[0]
-    return Witness(request=asked, before=one, after=other, routes=routes)
+    expect = telling(said[0], said[1], after)
+    return Witness(request=asked, before=one, after=other, routes=routes, expect=expect)
 
 
 def observed(decision: Decision) -> tuple[object, ...]:

@@ -560,14 +560,26 @@ def test_changes_that_nobody_notices_are_listed_with_a_request_to_paste(tmp_path
         f"""        see: modelrouter explain {path} '{{"level": "low", "task": "other"}}'""",
         "        decides: away/two, home/one",
         "        changed: home/one",
+        (
+            '        test: - {name: "notices forbid `stays`: `when.level` dropped", '
+            "request: {level: low, task: other}, expect: {models_in_order: [away/two, home/one]}}"
+        ),
         f"    {path}/policy.yaml:1: default deny: from low instead of high",
         f"""        see: modelrouter explain {path} '{{"level": "low", "task": "other"}}'""",
         "        decides: away/two, home/one",
         "        changed: deny at guard",
+        (
+            '        test: - {name: "notices default deny: from low instead of high", '
+            "request: {level: low, task: other}, expect: {models_in_order: [away/two, home/one]}}"
+        ),
         f"    {path}/policy.yaml:3: unlabelled calls: count as high instead of low",
         f"""        see: modelrouter explain {path} '{{"task": "other"}}'""",
         "        decides: away/two, home/one",
         "        changed: home/one",
+        (
+            '        test: - {name: "notices unlabelled calls: count as high instead of low", '
+            "request: {task: other}, expect: {models_in_order: [away/two, home/one]}}"
+        ),
     ]
     assert done.err == ""  # progress is for terminals
     assert lines(run("test", "-q", "--mutate", path))[-1].startswith("mutation score 50 %")
@@ -618,6 +630,8 @@ def test_json_and_the_report_for_ci_hold_the_survivors(tmp_path: Path) -> None:
                 "request": {"task": "other"},
                 "decides": "away/two, home/one",
                 "changed": "home/one",
+                "test": '- {name: "notices unlabelled calls: count as high instead of low", '
+                "request: {task: other}, expect: {models_in_order: [away/two, home/one]}}",
             }
         ],
     }
@@ -625,6 +639,56 @@ def test_json_and_the_report_for_ci_hold_the_survivors(tmp_path: Path) -> None:
     assert failed.attrib["message"] == "the mutation score is below 90 %"
     assert "unlabelled calls: count as high instead of low" in (failed.text or "")
     assert run("test", "--json", path).json["mutation"] is None
+
+
+WORLDLY = """\
+apiVersion: modelrouter/v1
+kind: Policy
+labels: standard
+facts:
+  team: {type: enum, values: ["yes", "1e5"], source: host, required: true}
+models:
+  - {id: home/one, weights: open, hosting: self_hosted, quality: 0.5, price: {input: 1, output: 1}}
+  - {id: "away/two", weights: closed, hosting: vendor_api, quality: 0.9,
+     price: {input: 2, output: 2.000001}}
+rules:
+  - {id: stays, effect: forbid, when: {facts: {team: "1e5"}}, models: {hosting: vendor_api}}
+  - {id: at-home, effect: permit, when: {level: restricted}, models: {hosting: self_hosted}}
+  - {id: closed, effect: forbid, when: {categories: pci}, models: all}
+  - {id: no-trace, effect: obligate, when: {categories: phi}, do: {trace: none, cache: none}}
+  - {id: lapses, effect: permit, when: {level: restricted}, models: {hosting: vendor_api},
+     expires: "2026-11-30"}
+budgets:
+  - {id: month, period: month, limit_usd: 90, models: {hosting: vendor_api}, on_exceed: degrade}
+  - {id: warned, period: day, limit_tokens: 90000, on_exceed: warn}
+"""
+
+
+@pytest.mark.parametrize("at", ["2026-11-23", "2026-12-24"])
+def test_what_is_pasted_from_the_report_notices_every_change(at: str, tmp_path: Path) -> None:
+    first = (
+        '{name: first, request: {level: public, facts: {team: "yes"}}, expect: {decision: route}}'
+    )
+    path = write(tmp_path, cases(first), WORLDLY)
+    done = run("test", "--mutate", path, "--at", at)
+    items = [line.partition("test: - ")[2] for line in lines(done) if "        test: - " in line]
+    told = run("test", "--mutate", "--json", path, "--at", at).json["mutation"]["survivors"]
+    assert sorted(part["test"] for part in told) == sorted(f"- {item}" for item in items)
+    # limits of budgets, obligations, denials and the default deny are among them
+    for word in (
+        f'at: "{at}"',
+        "budgets: {month:",
+        "obligations: ",
+        "warnings: ",
+        "decision: deny",
+        '"1e5"',
+    ):
+        assert any(word in item for item in items), word
+    path = write(tmp_path, cases(first, *items), WORLDLY)
+    assert run("test", "-q", path).code == 0  # the day stands in the tests
+    done = run("test", "-q", path, "--require-score", "100", "--at", at)
+    assert done.code == 0, done.out
+    assert ", 0 survived," in done.out
 
 
 @pytest.mark.parametrize("option", ["--mutate", "--require-score=2"])

@@ -14,20 +14,14 @@ FLOOR = "{id: all, effect: floor, set: {min_quality: 0.5}}"
 
 def catalogue(*entries: str) -> str:
     heads = (
-        (
-            "id: home/one, weights: open, hosting: self_hosted, max_output: 9000, "
-            "price: {input: 0.1, output: 0.1}"
-        ),
-        (
-            "id: home/two, weights: open, hosting: self_hosted, max_output: 9000, "
-            "price: {input: 0.2, output: 0.2}"
-        ),
-        (
-            "id: vendor/one, weights: closed, hosting: vendor_api, max_output: 9000, "
-            "price: {input: 1, output: 4}"
-        ),
+        "id: home/one, weights: open, hosting: self_hosted, price: {input: 0.1, output: 0.1}",
+        "id: home/two, weights: open, hosting: self_hosted, price: {input: 0.2, output: 0.2}",
+        "id: vendor/one, weights: closed, hosting: vendor_api, price: {input: 1, output: 4}",
     )
-    return "".join(f"\n- {{{head}, {more}}}" for head, more in zip(heads, entries, strict=False))
+    return "".join(
+        f"\n- {{{head}, max_output: 9000, {more}}}"
+        for head, more in zip(heads, entries, strict=False)
+    )
 
 
 QUALITY = catalogue("quality: 0.8", "quality: {chat: 0.7, code: 0.6}", "quality: 0.9")
@@ -340,7 +334,7 @@ def test_a_price_is_missing_only_where_something_counts_money(
 )  # fmt: skip
 def test_a_model_under_a_budget_states_how_much_it_writes(budgets: str, found: list[str]) -> None:
     models = catalogue("quality: 0.8", "quality: 0.8", "quality: 0.9")
-    boundless = models.replace("hosting: vendor_api, max_output: 9000,", "hosting: vendor_api,")
+    boundless = models.replace("output: 4}, max_output: 9000,", "output: 4},")
     assert codes(models=models, budgets=budgets) == []
     assert codes(models=boundless, budgets=budgets) == found
     embedding = boundless.replace("quality: 0.9", "role: embed")
@@ -349,28 +343,29 @@ def test_a_model_under_a_budget_states_how_much_it_writes(budgets: str, found: l
 
 def test_a_missing_price_comes_before_a_missing_output_limit() -> None:
     models = catalogue("quality: 0.8", "quality: 0.8", "quality: 0.9").replace(
-        "max_output: 9000, price: {input: 1, output: 4}, ", ""
+        ", price: {input: 1, output: 4}, max_output: 9000", ""
     )
     assert codes(models=models, budgets="[{id: b, period: day, limit_usd: 9}]") == [
         "MR602 vendor/one"
     ]
 
 
-WITHOUT = "a call without `max_tokens` cannot use `vendor/one`"
-
-
 def test_a_missing_output_limit_is_found_once_for_a_model_and_all_its_budgets() -> None:
     models = catalogue("quality: 0.8", "quality: 0.8", "quality: 0.9").replace(
-        "vendor_api, max_output: 9000,", "vendor_api,"
+        "output: 4}, max_output: 9000,", "output: 4},"
     )
     one = "{id: b, period: day, limit_usd: 9}"
     found = findings(models=models, budgets=f"[{one}]")
     assert [(part.message, part.hint) for part in found] == [
-        (f"{WITHOUT}: budget `b` cannot hold its worst case", "state `max_output`")
-    ]
+        (("a call without `max_tokens` cannot use `vendor/one`: budget `b` cannot hold its "
+         "worst case"), "state `max_output`")
+    ]  # fmt: skip
     found = findings(models=models, budgets=f"[{one}, {one.replace('id: b', 'id: c')}]")
     assert [part.message for part in found] == [
-        f"{WITHOUT}: budgets `b`, `c` cannot hold its worst case"
+        (
+            "a call without `max_tokens` cannot use `vendor/one`: budgets `b`, `c` cannot hold its "
+            "worst case"
+        )
     ]
 
 
