@@ -16,7 +16,16 @@ from modelrouter.errors import CallError
 from modelrouter.policy.bundle import Bundle
 from modelrouter.policy.suite import AskedRequest, Expected, Given, TestCase
 
-__all__ = ["Outcome", "Trial", "differences", "engines_of", "run_tests", "run_trial", "trials_of"]
+__all__ = [
+    "Outcome",
+    "Trial",
+    "differences",
+    "engines_of",
+    "printable",
+    "run_tests",
+    "run_trial",
+    "trials_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,3 +224,8 @@ def shown(value: object) -> str:
 def listed(names: Iterable[str]) -> str:
     """Return names in brackets."""
     return f"[{', '.join(names)}]"
+
+
+def printable(name: str) -> str:
+    """Return a name on one line that no terminal obeys: what does not print is escaped."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)

@@ -132,7 +132,7 @@ class PolicyTestFile(pytest.File):
 
     def tests(self, bundle: Bundle, today: datetime.date) -> Iterator[pytest.Item]:
         """Yield the tests of this file."""
-        from modelrouter.policytest import engines_of, trials_of  # noqa: PLC0415 - as above
+        from modelrouter.policytest import engines_of, printable, trials_of  # noqa: PLC0415 - as above
 
         engine_for = engines_of(bundle, today=today)
         for trial in trials_of(bundle):
@@ -235,8 +235,3 @@ def from_here(path: Path) -> Path:
         return path.relative_to(Path.cwd())
     except ValueError:
         return path
-
-
-def printable(name: str) -> str:
-    r"""Return a test's name on one line; what does not print becomes its `\x` escape."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)

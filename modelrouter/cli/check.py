@@ -28,6 +28,7 @@ from modelrouter.errors import Problem, Severity
 from modelrouter.lint import examine
 from modelrouter.lint.table import ACCEPTABLE_FROM
 from modelrouter.loader import inspect
+from modelrouter.policytest import printable
 
 if TYPE_CHECKING:
     from modelrouter.values import Json
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.format == "github":
             for problem in checked.problems:
                 out(as_command(problem))
-            note(checked.summary(path))
+            note(printable(checked.summary(path)))
         if not checked.readable:
             worst = USAGE
         elif any(problem.severity in failing for problem in checked.problems):

@@ -15,7 +15,7 @@ from modelrouter.cli.junit import Case, Suite
 from modelrouter.cli.scorereport import score_json, show_score, survivor_line
 from modelrouter.errors import Problem
 from modelrouter.mutation.judging import Score
-from modelrouter.policytest import Outcome
+from modelrouter.policytest import Outcome, printable
 from modelrouter.rulecoverage import Clause, Coverage
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def show_tests(outcomes: tuple[Outcome, ...], *, quiet: bool) -> None:
     for part in outcomes:
         if part.passed and quiet:
             continue
-        out(f"{'passed' if part.passed else 'FAILED'}  {part.name}")
+        out(f"{'passed' if part.passed else 'FAILED'}  {printable(part.name)}")
         for text in () if part.passed else failure_lines(part):
             out(f"    {text}")
 

@@ -62,6 +62,15 @@ def test_the_first_and_the_last_days_of_the_calendar_are_days(tmp_path: Path) ->
         assert {code for code in dated if code in done.out} == expected
 
 
+def test_the_name_of_a_folder_is_no_workflow_command(tmp_path: Path) -> None:
+    folder = tmp_path / "a\n::error::said"
+    folder.mkdir()
+    (folder / "policy.yaml").write_text(GOOD)
+    done = run("check", str(folder), "--format", "github")
+    assert "a\\n::error::said: 0 errors" in done.err
+    assert not [line for line in (done.out + done.err).splitlines() if "::error" in line[:7]]
+
+
 def test_a_finding_has_its_place_its_code_and_its_hint() -> None:
     done = run("check", str(GOLDEN / "tasks"))
     file = GOLDEN / "tasks" / "policy.yaml"

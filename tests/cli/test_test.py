@@ -529,6 +529,13 @@ def test_the_report_can_go_to_a_device(tmp_path: Path) -> None:
     assert Path("/dev/stdout").exists()
 
 
+def test_the_name_of_a_test_cannot_command_the_terminal(tmp_path: Path) -> None:
+    named = r'{name: "a\e[2Jb\nFAILED  c", request: {level: public}, expect: {decision: route}}'
+    done = run("test", write(tmp_path, cases(named)))
+    assert "passed  a\\x1b[2Jb\\nFAILED  c" in lines(done)
+    assert "\x1b" not in done.out
+
+
 # -- mutants -------------------------------------------------------------------------------
 
 SMALL = """\
