@@ -177,12 +177,19 @@ def assemble(
     if reading.findings.failed:
         return None
     bundle = replace(bundle_of(reading, layers), shadow=shadow)
+    return judged(bundle, layers, at, reading.findings)
+
+
+def judged(
+    bundle: Bundle, layers: list[Loaded], at: datetime.date, findings: Findings
+) -> Bundle | None:
+    """Return a bundle after noting which invariants fail, or None if a layer widens."""
     if len(layers) > 1:
-        check_widening(bundle, [layer.draft for layer in layers], reading.findings)
-    if reading.findings.failed:
+        check_widening(bundle, [layer.draft for layer in layers], findings)
+    if findings.failed:
         return None
-    note_unproved(bundle, layers, at, reading.findings)
-    return replace(bundle, problems=reading.findings.ordered())
+    note_unproved(bundle, layers, at, findings)
+    return replace(bundle, problems=findings.ordered())
 
 
 def inspect_shadow(path: Path, *, reading: Reading, at: datetime.date) -> Inspection:
