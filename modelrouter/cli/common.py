@@ -94,21 +94,20 @@ def counts(problems: Iterable[Problem]) -> str:
     )
 
 
-def bundle_or_none(
-    path: str, *, at: datetime.date | None = None, unproved_too: bool = False
-) -> Bundle | None:
+def bundle_or_none(path: str, *, at: datetime.date | None = None) -> Bundle | None:
     """Return the policy at `path`, or None after saying why it does not load.
+
+    A policy that only breaks an invariant is returned as well, after saying so: these are the
+    commands by which somebody finds out why.
 
     Args:
         path: The policy.
         at: The day for which its invariants are proved; today by default.
-        unproved_too: Return a policy that only breaks an invariant as well, after saying so:
-            for commands by which somebody finds out why.
     """
     from modelrouter.loader import inspect  # noqa: PLC0415 - pydantic only when a policy loads
 
     found = inspect(path, at=at)
-    if unproved_too and found.unproved is not None:
+    if found.unproved is not None:
         for problem in found.problems:
             if problem.severity == "error":
                 note(str(problem))

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer standard input line by line."""
-    bundle = bundle_or_none(arguments.policy, at=today(arguments), unproved_too=True)
+    bundle = bundle_or_none(arguments.policy, at=today(arguments))
     if bundle is None:
         return USAGE
     desk = Desk(bundle=bundle, today=today(arguments))

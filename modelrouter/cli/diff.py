@@ -48,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare two policies and print what differs."""
     day = today(arguments)
-    old, new = (
-        bundle_or_none(path, at=day, unproved_too=True) for path in (arguments.old, arguments.new)
-    )
+    old, new = (bundle_or_none(path, at=day) for path in (arguments.old, arguments.new))
     if old is None or new is None:
         return USAGE
     found = compare(old, new, at=day)

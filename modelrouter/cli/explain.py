@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Explain one call, or every line of standard input."""
-    bundle = bundle_or_none(arguments.policy, at=today(arguments), unproved_too=True)
+    bundle = bundle_or_none(arguments.policy, at=today(arguments))
     if bundle is None:
         return USAGE
     desk = Desk(bundle=bundle, today=today(arguments))

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prove the claims of every policy; the worst result is the exit code."""
     worst = FINE
     for path in arguments.paths:
-        bundle = bundle_or_none(path, at=today(arguments), unproved_too=True)
+        bundle = bundle_or_none(path, at=today(arguments))
         if bundle is None:
             worst = USAGE
             if arguments.json:

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Answer one question."""
     day = today(arguments)
-    bundle = bundle_or_none(arguments.policy, at=day, unproved_too=True)
+    bundle = bundle_or_none(arguments.policy, at=day)
     if bundle is None:
         return USAGE
     try:

@@ -31,6 +31,10 @@ def model(name: str, **facts: Any) -> dict[str, Any]:
     }
 
 
+def unpriced(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "price"}
+
+
 def decided(
     *models: dict[str, Any],
     request: Request | None = None,
@@ -116,6 +120,39 @@ def test_the_last_pico_dollar_of_a_budget_may_be_spent_and_no_more() -> None:
     exact = PICO_PER_USD - 1_100 * 1_000_000  # 1,000 input and 100 output tokens are left
     assert chosen(decided(model("a"), budgets=[budget], spent={"day": exact})) == ["a"]
     assert decided(model("a"), budgets=[budget], spent={"day": exact + 1}).deny_stage == "budget"
+
+
+PRICE = "`price:`"
+OUTPUT = "`max_tokens` in the call or `max_output:` in the catalogue"
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked", "needed"),
+    [
+        ("limit_usd", None, {"no-limit": OUTPUT, "no-price": PRICE, "neither": None}),
+        ("limit_usd", 100, {"no-price": PRICE, "neither": PRICE}),
+        ("limit_tokens", None, {"no-limit": OUTPUT, "neither": OUTPUT}),
+        ("limit_tokens", 100, {}),
+    ],
+)
+def test_what_has_no_bound_is_told_what_it_lacks_and_nothing_else(
+    limit: str, asked: int | None, needed: dict[str, str | None]
+) -> None:
+    decision = decided(
+        model("bound", max_output=100),
+        model("no-limit"),
+        unpriced(model("no-price", max_output=100)),
+        unpriced(model("neither")),
+        budgets=[{"id": "day", "period": "day", limit: 9000}],
+        request=Request(declared=PUBLIC, max_output=asked),
+    )
+    details = {part.model: [reason.detail for reason in part.reasons] for part in decision.excluded}
+    both = f"{PRICE}, and {OUTPUT}"
+    assert details == {
+        name: [f"`day` cannot hold its worst case: it needs {lacking or both}"]
+        for name, lacking in needed.items()
+    }
+    assert "bound" in chosen(decision)
 
 
 def test_of_several_lowered_floors_the_highest_holds_and_is_said_once() -> None:
