@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelrouter.comparison.reading import Reading
-from modelrouter.proof.guarding import ClauseRegion
+from modelrouter.proof.guarding import ClauseRegion, clause_regions
 
 if TYPE_CHECKING:
     from modelrouter.comparison.effort import Effort
-    from modelrouter.engine.clauses import Clause, Engine, ObligateClause
+    from modelrouter.engine.clauses import Engine, ObligateClause
     from modelrouter.proof.space import Region
 
 __all__ = ["Side", "Standing", "gained", "side_of"]
@@ -89,19 +89,18 @@ def side_of(reading: Reading, engine: Engine) -> Side:
     """
     whens = {rule.id: rule.when for rule in reading.bundle.policy.rules}
 
-    def regions(clauses: Iterable[Clause], *, unknown: bool) -> tuple[ClauseRegion, ...]:
-        return tuple(
-            ClauseRegion(clause=clause, requests=reading.when(whens[clause.id], unknown=unknown))
-            for clause in clauses
-            if clause.mask
-        )
+    def surely(name: str) -> Region:
+        return reading.when(whens[name], unknown=False)
+
+    def perhaps(name: str) -> Region:
+        return reading.when(whens[name], unknown=True)
 
     return Side(
         reading=reading,
         engine=engine,
-        forbids=regions(engine.forbids, unknown=True),
+        forbids=clause_regions(engine.forbids, perhaps),
         gates=tuple(
-            (reading.below(gate.deny_from), regions(gate.permits, unknown=False))
+            (reading.below(gate.deny_from), clause_regions(gate.permits, surely))
             for gate in engine.gates
         ),
         obligates=tuple(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from modelrouter.comparison.joint import LABELLED, UNLABELLED, Joint, carries_of, stand_in_of
 from modelrouter.engine.request_matching import Index, level_condition
-from modelrouter.engine.truth import number_match, string_match
 from modelrouter.proof.coherence import NO, UNKNOWN, YES
 from modelrouter.proof.conditions import (
     Judge,
@@ -21,8 +20,8 @@ from modelrouter.proof.conditions import (
     fact_judge,
     narrowed,
     sifted,
+    size_and_task,
     subject,
-    whole,
 )
 from modelrouter.proof.fields import ABSENT
 
@@ -69,13 +68,7 @@ class Reading:
             return space.all
         if matcher.budget is not None:  # advisory rules and objectives alone read budgets
             return ()
-        box = space.everything
-        if matcher.task is not None:
-            match = matcher.task
-            box &= sifted(space, "task", lambda name: string_match(match, str(name)))
-        if matcher.tokens is not None:
-            bounds = matcher.tokens
-            box &= sifted(space, "tokens", lambda value: number_match(bounds, whole(value)))
+        box = size_and_task(space, matcher)
         for name, wanted in (matcher.facts or {}).items():
             judge = defaulted(fact_judge(wanted), self.bundle.policy.facts[name])
             box &= sifted(space, f"fact:{name}", judge, unknown=unknown)

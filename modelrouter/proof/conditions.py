@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     )
     from modelrouter.proof.space import Region, Space
 
-__all__ = ["known_requests", "models_region", "when_region"]
+__all__ = [
+    "known_requests",
+    "models_region",
+    "size_and_task",
+    "when_region",
+]
 
 Judge = Callable[[object], int]
 """Returns `FALSE`, `TRUE` or `UNKNOWN` for the value of an atom."""
@@ -58,12 +63,7 @@ def when_region(
         ranks = space.coherence.scheme.rank
         holds = level_condition(matcher.level, Index(levels=ranks, categories={}, facts={}))
         box &= sifted(space, "level", lambda name: holds(subject(level=ranks[str(name)])))
-    if matcher.task is not None:
-        match = matcher.task
-        box &= sifted(space, "task", lambda name: string_match(match, str(name)))
-    if matcher.tokens is not None:
-        bounds = matcher.tokens
-        box &= sifted(space, "tokens", lambda value: number_match(bounds, whole(value)))
+    box &= size_and_task(space, matcher)
     for name, wanted in (matcher.facts or {}).items():
         box &= sifted(space, f"fact:{name}", fact_judge(wanted), unknown=unknown)
     region: Region = (box,) if space.filled(box) else ()
@@ -75,6 +75,18 @@ def when_region(
     if matcher.needs is not None:
         region = narrowed(space, region, matcher.needs, Members("need:", 1, 2))
     return region
+
+
+def size_and_task(space: Space, matcher: RequestMatcher) -> int:
+    """Return the box of the tasks and input tokens that a condition asks for."""
+    box = space.everything
+    if matcher.task is not None:
+        match = matcher.task
+        box &= sifted(space, "task", lambda name: string_match(match, str(name)))
+    if matcher.tokens is not None:
+        bounds = matcher.tokens
+        box &= sifted(space, "tokens", lambda value: number_match(bounds, whole(value)))
+    return box
 
 
 def sifted(space: Space, name: str, judge: Judge, *, unknown: bool = False) -> int:

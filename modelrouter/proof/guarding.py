@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ __all__ = [
     "ClauseRegion",
     "Guardrails",
     "Question",
+    "clause_regions",
     "effect_region",
     "guardrails_of",
     "subtracted",
@@ -105,27 +106,40 @@ def subtracted(space: Space, region: Region, removed: Region) -> Region:
     return space.less(space.less(region, whole), removed)
 
 
+def clause_regions(
+    clauses: Iterable[Clause], requests_of: Callable[[str], Region]
+) -> tuple[ClauseRegion, ...]:
+    """Return the clauses that concern some model of the catalogue, with their requests.
+
+    Args:
+        clauses: Forbids and requires, or permits.
+        requests_of: Returns the requests that the clause of an id applies to.
+    """
+    return tuple(
+        ClauseRegion(clause=clause, requests=requests_of(clause.id))
+        for clause in clauses
+        if clause.mask
+    )
+
+
 def guardrails_of(space: Space, engine: Engine) -> Guardrails:
     """Return the guard of a compiled policy over a space that tells its conditions apart."""
     whens = {rule.id: rule.when for rule in engine.bundle.policy.rules}
 
-    def regions(clauses: Iterable[Clause], *, unknown: bool) -> tuple[ClauseRegion, ...]:
-        return tuple(
-            ClauseRegion(
-                clause=clause, requests=when_region(space, whens[clause.id], unknown=unknown)
-            )
-            for clause in clauses
-            if clause.mask
-        )
+    def surely(name: str) -> Region:
+        return when_region(space, whens[name], unknown=False)
+
+    def perhaps(name: str) -> Region:
+        return when_region(space, whens[name], unknown=True)
 
     return Guardrails(
         space=space,
         engine=engine,
-        forbids=regions(engine.forbids, unknown=True),
+        forbids=clause_regions(engine.forbids, perhaps),
         gates=tuple(
             (
                 (space.only("level", (1 << gate.deny_from) - 1),),
-                regions(gate.permits, unknown=False),
+                clause_regions(gate.permits, surely),
             )
             for gate in engine.gates
         ),

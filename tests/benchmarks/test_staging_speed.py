@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from modelrouter import Router
+from modelrouter import Reply, Router
 from modelrouter.decide import decide
 from modelrouter.policy.bundle import Bundle
 from modelrouter.shadowing import Shadow
@@ -73,7 +73,7 @@ def test_a_shadow_costs_one_decision(rules: int, models: int) -> None:
 def test_a_call_beside_a_shadow() -> None:
     cheap = [model("local"), vendor("cloud", price={"input": 0, "output": 0})]
 
-    def calling(shadow: Bundle | None) -> Work:
+    def calling(shadow: Bundle | None) -> Callable[[], Reply]:
         router = Router(bundle(), provider=ScriptedProvider("x"), credentials=key_of, shadow=shadow)
         return lambda: router.completion(HELLO, sensitivity="public")
 
@@ -84,3 +84,5 @@ def test_a_call_beside_a_shadow() -> None:
         f"\nwhole call with a scripted provider: {alone:.0f} us, {agreed:.0f} us beside a shadow "
         f"that agrees, {differed:.0f} us beside one that differs"
     )
+    assert calling(bundle())().shadow is None
+    assert calling(bundle(*cheap))().shadow is not None
